@@ -1,0 +1,17 @@
+"""Errors a user can act on: one line that says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+__all__ = ["HandError", "ImageError", "WeightsError"]
+
+
+class HandError(Exception):
+    """Something the user can mend. The command line prints the message alone and exits with 2."""
+
+
+class ImageError(HandError):
+    """A picture or video that cannot be read."""
+
+
+class WeightsError(HandError):
+    """A weight or hand-model file that is missing, foreign or damaged."""

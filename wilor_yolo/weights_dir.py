@@ -1,0 +1,62 @@
+"""Where the files that ship with the package lie.
+
+In a clone they are in the top folder `weights/`; a wheel carries the same folder inside the
+package. Both are looked up here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import WeightsError
+
+__all__ = ["shipped", "shipped_dataset", "weights_dir"]
+
+DETECTOR = "hand-n.pt"
+RECONSTRUCTOR = "reconstructor-s.safetensors"
+FREE_HAND = "free_hand/hand_right.npz"
+
+
+def weights_dir() -> Path:
+    """The folder of shipped weights.
+
+    Raises:
+        WeightsError: the installation carries no weights.
+    """
+    return _package_folder("weights")
+
+
+def shipped(name: str) -> Path:
+    """Path of one shipped file, for example ``shipped("hand-n.pt")``.
+
+    Raises:
+        WeightsError: the file is not part of this installation.
+    """
+    path = weights_dir() / name
+    if not path.is_file():
+        have = sorted(p.relative_to(weights_dir()).as_posix() for p in weights_dir().rglob("*.*"))
+        raise WeightsError(
+            f"{path} is missing; this installation has {', '.join(have) or 'no weight files'}. "
+            "Reinstall wilor_yolo or give the path of your own file."
+        )
+    return path
+
+
+def shipped_dataset(name: str) -> Path:
+    """Path of a data YAML of the top folder `datasets/`.
+
+    Raises:
+        WeightsError: no such file in this installation.
+    """
+    path = _package_folder("datasets") / name
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing; reinstall wilor_yolo or give your own data YAML.")
+    return path
+
+
+def _package_folder(name: str) -> Path:
+    package = Path(__file__).resolve().parent
+    for folder in (package / name, package.parent / name):
+        if folder.is_dir() and not (folder / "__init__.py").exists():
+            return folder
+    raise WeightsError(f"this installation has no {name} folder; reinstall wilor_yolo.")
