@@ -1,0 +1,152 @@
+"""From hand boxes in a picture to the crops the network sees, and back.
+
+The one left/right convention: **the network sees right hands.** The crop of a left hand is
+mirrored here, and what the network says of it is un-mirrored in
+:func:`wilor_yolo.reconstruct.predictor` with the functions of :mod:`wilor_yolo.geometry`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .errors import HandError
+
+__all__ = ["IMAGE_MEAN", "IMAGE_STD", "CropGeometry", "crop_geometry", "crop_hands", "normalise"]
+
+# ImageNet statistics, RGB, as in the released preprocessing and in every pretrained trunk we use.
+IMAGE_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGE_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+_SCALE = (1 / (255 * IMAGE_STD)).astype(np.float32)
+_OFFSET = (-IMAGE_MEAN / IMAGE_STD).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class CropGeometry:
+    """Where N square crops lie in their picture.
+
+    Attributes:
+        center: (N, 2) crop centres, px of the picture.
+        size: (N,) crop sides, px of the picture.
+        is_right: (N,) bool; False means that the crop is mirrored.
+    """
+
+    center: np.ndarray
+    size: np.ndarray
+    is_right: np.ndarray
+
+    def to_image(self, points: np.ndarray) -> np.ndarray:
+        """Picture pixels (N, K, 2) of points (N, K, 2) in crop units (-0.5 to 0.5)."""
+        sign = np.where(self.is_right, 1.0, -1.0).astype(points.dtype)
+        un_mirrored = points * np.stack((sign, np.ones_like(sign)), axis=-1)[:, None]
+        return un_mirrored * self.size[:, None, None] + self.center[:, None]
+
+    def to_crop(self, points: np.ndarray) -> np.ndarray:
+        """Crop units (-0.5 to 0.5) of picture pixels (N, K, 2); inverse of :meth:`to_image`."""
+        units = (points - self.center[:, None]) / self.size[:, None, None]
+        sign = np.where(self.is_right, 1.0, -1.0).astype(units.dtype)
+        return units * np.stack((sign, np.ones_like(sign)), axis=-1)[:, None]
+
+
+def crop_geometry(
+    bbox_xyxy: np.ndarray, is_right: np.ndarray, *, box_scale: float = 1.5, aspect: float = 1.0
+) -> CropGeometry:
+    """Square crops around hand boxes.
+
+    Args:
+        bbox_xyxy: (N, 4) px.
+        is_right: (N,) bool.
+        box_scale: crop side over the longer side of the box.
+        aspect: width over height of what the network sees of the square; 0.75 for the released
+            ViT, which drops a quarter of the columns, so that wide boxes get larger crops.
+    """
+    box = np.asarray(bbox_xyxy, np.float32).reshape(-1, 4)
+    width, height = box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
+    return CropGeometry(
+        center=(box[:, :2] + box[:, 2:]) / 2,
+        size=box_scale * np.maximum(np.maximum(width / aspect, height), 1e-3),
+        is_right=np.asarray(is_right, bool).reshape(-1),
+    )
+
+
+def crop_hands(image: np.ndarray, geometry: CropGeometry, size: int) -> np.ndarray:
+    """Cut the crops out of one picture.
+
+    Each crop is one warp from the original picture. Where the crop shrinks the picture, its own
+    region is first averaged over whole pixels, so fine texture does not alias and the rest of a
+    large photograph is never touched.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        geometry: the N crops.
+        size: side of the crops, px.
+
+    Returns:
+        (N, size, size, 3) uint8, BGR; left hands mirrored; black outside the picture.
+
+    Raises:
+        HandError: the picture is not (H, W, 3) uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise HandError(
+            f"expected a BGR picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}; "
+            "read it with cv2.imread(path, cv2.IMREAD_COLOR)."
+        )
+    crops = np.zeros((len(geometry.size), size, size, 3), np.uint8)
+    for i, (center, side, is_right) in enumerate(
+        zip(geometry.center, geometry.size, geometry.is_right, strict=True)
+    ):
+        crops[i] = _crop(image, center, float(side), bool(is_right), size)
+    return crops
+
+
+def normalise(crops: np.ndarray) -> np.ndarray:
+    """Network input (N, 3, S, S) float32, RGB by ImageNet statistics, from crops (N, S, S, 3) BGR."""
+    rgb = crops[..., ::-1].astype(np.float32)
+    rgb *= _SCALE
+    rgb += _OFFSET
+    return np.ascontiguousarray(rgb.transpose(0, 3, 1, 2))
+
+
+def _crop(
+    image: np.ndarray, center: np.ndarray, side: float, is_right: bool, size: int
+) -> np.ndarray:
+    height, width = image.shape[:2]
+    shrink = max(int(side / size), 1)
+    # The region in whole blocks of `shrink` pixels that covers the crop, inside the picture.
+    reach = side / 2 + shrink + 1
+    left = max(int(np.floor(center[0] - reach)), 0)
+    top = max(int(np.floor(center[1] - reach)), 0)
+    right = min(int(np.ceil(center[0] + reach)), width)
+    bottom = min(int(np.ceil(center[1] + reach)), height)
+    if right <= left or bottom <= top:
+        return np.zeros((size, size, 3), np.uint8)
+    region = image[top:bottom, left:right]
+    if shrink > 1:
+        columns, rows = -(-region.shape[1] // shrink), -(-region.shape[0] // shrink)
+        pad_right, pad_bottom = columns * shrink - region.shape[1], rows * shrink - region.shape[0]
+        if pad_right or pad_bottom:
+            region = cv2.copyMakeBorder(region, 0, pad_bottom, 0, pad_right, cv2.BORDER_REPLICATE)
+        region = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
+    # Crop pixel u (centre of pixel 0 at 0) shows crop unit (u + 0.5) / size - 0.5.
+    step = side / size
+    sign = 1.0 if is_right else -1.0
+    origin_x = center[0] + sign * step * (0.5 - size / 2)
+    origin_y = center[1] + step * (0.5 - size / 2)
+    # Picture pixel x is region pixel (x - left + 0.5) / shrink - 0.5.
+    to_region = np.array(
+        [
+            [sign * step / shrink, 0, (origin_x - left + 0.5) / shrink - 0.5],
+            [0, step / shrink, (origin_y - top + 0.5) / shrink - 0.5],
+        ]
+    )
+    return cv2.warpAffine(
+        region,
+        to_region,
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+    )

@@ -1,0 +1,287 @@
+"""`Hands`: the N hands of one picture, the noun every part of the package speaks.
+
+Arrays are numpy. Camera frame: x right, y down, z forward, metres. The MANO parameters always
+describe a **right** hand, as the network sees it; `vertices` and `joints` are already un-mirrored
+for left hands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import HandError
+from .geometry import mirror_axis_angle
+from .skeleton import LEFT, RIGHT, SIDE_NAMES
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+__all__ = ["SCHEMA", "Hands", "ManoParameters"]
+
+SCHEMA = "wilor_yolo.hands/1"
+
+_PER_HAND = (
+    "bbox_xyxy",
+    "confidence",
+    "is_right",
+    "track_id",
+    "keypoints_2d_detector",
+    "vertices",
+    "joints",
+    "keypoints_2d",
+    "global_orient",
+    "hand_pose",
+    "betas",
+    "cam_t",
+)
+
+
+@dataclass(frozen=True)
+class ManoParameters:
+    """Parameters for a MANO layer of one side (``flat_hand_mean=True``, no PCA).
+
+    Attributes:
+        side: ``"left"`` or ``"right"``.
+        global_orient: (3,) axis-angle, radians.
+        hand_pose: (45,) axis-angle of the 15 finger joints in MANO order, radians.
+        betas: (10,).
+        transl: (3,) metres, camera frame.
+    """
+
+    side: str
+    global_orient: np.ndarray
+    hand_pose: np.ndarray
+    betas: np.ndarray
+    transl: np.ndarray
+
+
+@dataclass(frozen=True)
+class Hands:
+    """N hands of one picture. Fields after `image_size` are None until reconstruction.
+
+    Attributes:
+        bbox_xyxy: (N, 4) px.
+        confidence: (N,) detector score, 0 to 1.
+        is_right: (N,) bool.
+        image_size: (width, height) px.
+        source: file the picture came from, if any.
+        track_id: (N,) int, or None without tracking.
+        keypoints_2d_detector: (N, 21, 3) x px, y px, visibility 0 to 1; None if the detector has none.
+        vertices: (N, 778, 3) metres, around the hand's own origin; add `cam_t` for camera space.
+        joints: (N, 21, 3) metres, same frame as `vertices`.
+        keypoints_2d: (N, 21, 2) px, the joints projected by `K`.
+        global_orient: (N, 3, 3) rotation of the right-hand model.
+        hand_pose: (N, 15, 3, 3) rotations of the finger joints in MANO order.
+        betas: (N, 10) shape.
+        cam_t: (N, 3) metres, translation into the camera of the whole picture.
+        K: (3, 3) intrinsics, px.
+        faces: (F, 3) triangles with right-hand winding; :meth:`faces_of` turns them for left hands.
+    """
+
+    bbox_xyxy: np.ndarray
+    confidence: np.ndarray
+    is_right: np.ndarray
+    image_size: tuple[int, int]
+    source: str | None = None
+    track_id: np.ndarray | None = None
+    keypoints_2d_detector: np.ndarray | None = None
+    vertices: np.ndarray | None = None
+    joints: np.ndarray | None = None
+    keypoints_2d: np.ndarray | None = None
+    global_orient: np.ndarray | None = None
+    hand_pose: np.ndarray | None = None
+    betas: np.ndarray | None = None
+    cam_t: np.ndarray | None = None
+    K: np.ndarray | None = None
+    faces: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in _PER_HAND:
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.bbox_xyxy):
+                raise HandError(
+                    f"Hands.{name} has {len(value)} rows for {len(self.bbox_xyxy)} boxes."
+                )
+
+    @classmethod
+    def empty(cls, image_size: tuple[int, int], source: str | None = None) -> Hands:
+        """No hand in a picture of `image_size` (width, height)."""
+        return cls(
+            bbox_xyxy=np.zeros((0, 4), np.float32),
+            confidence=np.zeros(0, np.float32),
+            is_right=np.zeros(0, bool),
+            image_size=image_size,
+            source=source,
+        )
+
+    def __len__(self) -> int:
+        return len(self.bbox_xyxy)
+
+    def __iter__(self) -> Iterator[Hands]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int | slice | list[int] | np.ndarray) -> Hands:
+        """The chosen hands as `Hands`; an integer gives `Hands` of one."""
+        rows = [index] if isinstance(index, (int, np.integer)) else index
+        chosen = {
+            name: getattr(self, name)[rows] for name in _PER_HAND if getattr(self, name) is not None
+        }
+        return replace(self, **chosen)
+
+    @property
+    def reconstructed(self) -> bool:
+        """Whether the 3D fields are there."""
+        return self.vertices is not None
+
+    @property
+    def side(self) -> list[str]:
+        """``"left"`` or ``"right"`` for each hand."""
+        return [SIDE_NAMES[RIGHT if right else LEFT] for right in self.is_right]
+
+    @property
+    def distance(self) -> np.ndarray:
+        """(N,) metres from the camera to the wrist."""
+        return np.linalg.norm(self._need("joints")[:, 0] + self._need("cam_t"), axis=-1)
+
+    def faces_of(self, index: int) -> np.ndarray:
+        """(F, 3) triangles of one hand, counter-clockwise seen from outside for either side."""
+        faces = self._need("faces")
+        return faces if self.is_right[index] else faces[:, [0, 2, 1]]
+
+    def camera_vertices(self, index: int) -> np.ndarray:
+        """(778, 3) vertices of one hand in camera space, metres."""
+        return self._need("vertices")[index] + self._need("cam_t")[index]
+
+    def to_mano(self, side: str | None = None) -> list[ManoParameters]:
+        """Axis-angle MANO parameters, one entry a hand.
+
+        Args:
+            side: ``"left"`` or ``"right"`` to get parameters for that MANO model whatever the
+                hand is (a mirrored hand); by default each hand's own side.
+
+        Raises:
+            HandError: `side` is something else, or the hands are not reconstructed.
+        """
+        if side not in (None, "left", "right"):
+            raise HandError(f'side must be "left" or "right", got {side!r}.')
+        import roma
+        import torch
+
+        matrices = np.concatenate(
+            (self._need("global_orient")[:, None], self._need("hand_pose")), axis=1
+        )
+        axis_angle = roma.rotmat_to_rotvec(torch.from_numpy(matrices)).numpy()
+        result = []
+        for i, own_side in enumerate(self.side):
+            target = side or own_side
+            pose = axis_angle[i] if target == "right" else mirror_axis_angle(axis_angle[i])
+            transl = self._need("cam_t")[i].copy()
+            if target != own_side:
+                transl[0] = -transl[0]
+            result.append(
+                ManoParameters(target, pose[0], pose[1:].reshape(45), self._need("betas")[i], transl)
+            )
+        return result
+
+    def to_detections(self) -> sv.Detections:
+        """The hands as `supervision.Detections`."""
+        from .visualize.convert import to_detections
+
+        return to_detections(self)
+
+    def to_keypoints(self) -> sv.KeyPoints:
+        """The hands' 21 keypoints as `supervision.KeyPoints`."""
+        from .visualize.convert import to_keypoints
+
+        return to_keypoints(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers for JSON; see docs/hands-json.md for the schema."""
+        result: dict[str, Any] = {"schema": SCHEMA}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                # Five decimals are a hundredth of a millimetre; pixels need fewer.
+                value = value.tolist() if value.dtype.kind in "bi" else _rounded(value)
+            result[field.name] = list(value) if isinstance(value, tuple) else value
+        return result
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Hands:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            HandError: another schema, or unknown or missing fields.
+        """
+        if data.get("schema") != SCHEMA:
+            raise HandError(f"expected schema {SCHEMA!r}, got {data.get('schema')!r}.")
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(data) - known - {"schema"})
+        missing = sorted({"bbox_xyxy", "confidence", "is_right", "image_size"} - set(data))
+        if unknown or missing:
+            raise HandError(f"hands data has unknown fields {unknown} and lacks {missing}.")
+        values: dict[str, Any] = {}
+        for name in known & set(data):
+            value = data[name]
+            if name in ("source", "image_size") or value is None:
+                values[name] = tuple(value) if name == "image_size" else value
+            else:
+                values[name] = np.asarray(value, dtype=_DTYPES.get(name, np.float32))
+        count = len(values["bbox_xyxy"])
+        for name, shape in _SHAPES.items():
+            if values.get(name) is not None:
+                values[name] = values[name].reshape(count, *shape)
+        return cls(**values)
+
+    def to_json(self, path: str | Path) -> None:
+        """Write :meth:`to_dict` to a file, whole or not at all."""
+        path = Path(path)
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
+        os.replace(temporary, path)
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Hands:
+        """Read a file written by :meth:`to_json`.
+
+        Raises:
+            HandError: the file is not hands data.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise HandError(f"cannot read hands from {path}: {error}") from error
+        if not isinstance(data, dict):
+            raise HandError(f"{path} holds no hands data (expected a JSON object).")
+        return cls.from_dict(data)
+
+    def _need(self, name: str) -> np.ndarray:
+        value = getattr(self, name)
+        if value is None:
+            raise HandError(f"these hands have no {name}; run them through HandReconstructor first.")
+        return value
+
+
+_DTYPES: dict[str, type] = {"is_right": np.bool_, "track_id": np.int64, "faces": np.int32}
+_SHAPES = {
+    "bbox_xyxy": (4,),
+    "keypoints_2d_detector": (21, 3),
+    "vertices": (778, 3),
+    "joints": (21, 3),
+    "keypoints_2d": (21, 2),
+    "global_orient": (3, 3),
+    "hand_pose": (15, 3, 3),
+    "betas": (10,),
+    "cam_t": (3,),
+}
+
+
+def _rounded(value: np.ndarray) -> list:
+    return np.round(value.astype(np.float64), 5).tolist()
