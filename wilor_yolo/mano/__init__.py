@@ -1,0 +1,1 @@
+"""MANO-format hand models: files and the layer that poses them."""
