@@ -1,0 +1,1 @@
+"""The reconstructor: crops in, MANO hands out (paper section 4.2)."""

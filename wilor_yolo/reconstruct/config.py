@@ -1,0 +1,136 @@
+"""`NetworkConfig`: every size and every variant of the network as one small dataclass."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import HandError
+
+__all__ = ["NetworkConfig"]
+
+_CHOICES = {
+    "tokens": ("paper", "released"),
+    "sampling": ("aligned", "released"),
+    "aggregation": ("mean", "max", "sum"),
+    "cam_origin": ("palm", "model"),
+}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What a reconstruction network is made of. Table 5's rows are yaml files of this class.
+
+    Attributes:
+        stem: ``"patch"`` for a plain ViT, or the timm name of a CNN whose last feature map gives
+            the image tokens ("hybrid" ViT).
+        image_size: side of the square crop, px.
+        visible: share of the crop's width that the network sees; 0.75 for the released ViT.
+        patch_size: patch side of the plain ViT, px.
+        patch_padding: zero padding of the patch convolution; 2 in the released ViT.
+        stem_level: which feature map of a timm CNN is used (index into ``features_only``).
+        dim, depth, heads, mlp_ratio: of the transformer; depth 0 pools the stem's map instead.
+        drop_path: stochastic depth rate of the last block (training).
+        tokens: ``"paper"``: one pose, one shape and one camera token, read by MLPs;
+            ``"released"``: 16 pose tokens, one shape and one camera token, built from the mean
+            parameters, read by single linear layers.
+        cam_origin: ``"palm"``: the camera head places the palm (mean of wrist and knuckles) in
+            the crop, so that an error of orientation does not move the hand; ``"model"``: it
+            places the model's origin, as the released code does. `cam` means the same in both.
+        scales: levels of the refinement pyramid: 3 in the released model, 1 for "single-scale",
+            0 for "without refinement".
+        sampling: ``"aligned"``: features are read where the mesh projects (the paper's text);
+            ``"released"``: where the released code reads them.
+        aggregation: how the features of the 778 vertices become one vector.
+        iterations: rounds of refinement with the same weights.
+        refine_cam: whether refinement corrects the camera too (the released code does).
+        box_scale: crop side over the longer side of the hand box.
+        mean_cam: start value of (s, tx, ty).
+    """
+
+    stem: str = "patch"
+    image_size: int = 256
+    visible: float = 0.75
+    patch_size: int = 16
+    patch_padding: int = 0
+    stem_level: int = -1
+    dim: int = 192
+    depth: int = 12
+    heads: int = 3
+    mlp_ratio: float = 4.0
+    drop_path: float = 0.0
+    tokens: str = "paper"
+    cam_origin: str = "palm"
+    scales: int = 3
+    sampling: str = "aligned"
+    aggregation: str = "max"
+    iterations: int = 1
+    refine_cam: bool = True
+    box_scale: float = 2.0
+    mean_cam: tuple[float, float, float] = (7.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise HandError(
+                    f"{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(choices)}."
+                )
+        if self.depth and self.dim % self.heads:
+            raise HandError(f"dim={self.dim} is not a multiple of heads={self.heads}.")
+        if not 0 <= self.scales <= 3:
+            raise HandError(f"scales={self.scales} is out of range; use 0, 1, 2 or 3.")
+        if self.stem == "patch" and self.visible_width % self.patch_size:
+            raise HandError(
+                f"the visible {self.visible_width} px are no multiple of patch_size={self.patch_size}."
+            )
+
+    @property
+    def visible_width(self) -> int:
+        """Columns of the crop that the network sees, px."""
+        return round(self.image_size * self.visible)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> NetworkConfig:
+        """From plain data; unknown keys are refused.
+
+        Raises:
+            HandError: an unknown key, with the nearest known one.
+        """
+        known = [field.name for field in fields(cls)]
+        for key in data:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                hint = f" Did you mean {near[0]!r}?" if near else f" Known keys: {', '.join(known)}."
+                raise HandError(f"unknown network key {key!r}.{hint}")
+        values = dict(data)
+        if "mean_cam" in values:
+            values["mean_cam"] = tuple(values["mean_cam"])
+        return cls(**values)
+
+    @classmethod
+    def from_yaml(cls, source: str | Path) -> NetworkConfig:
+        """From a yaml file, or by the name of one that ships with us (``"vit-tiny"``).
+
+        Raises:
+            HandError: no such file or name, or an unknown key in it.
+        """
+        path = Path(source)
+        folder = resources.files(__package__) / "cfg" / "networks"
+        if not path.is_file():
+            shipped = folder / (path.name if path.suffix else f"{path.name}.yaml")
+            if not shipped.is_file():
+                names = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
+                raise HandError(
+                    f"no network {str(source)!r}; give a yaml file or one of {', '.join(names)}."
+                )
+            return cls.from_dict(yaml.safe_load(shipped.read_text(encoding="utf-8")))
+        return cls.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for yaml or JSON; the inverse of :meth:`from_dict`."""
+        return {**asdict(self), "mean_cam": list(self.mean_cam)}

@@ -1,0 +1,205 @@
+"""The trunk: a crop becomes image tokens, read together with pose, shape and camera tokens.
+
+WiLoR (Potamias et al. 2024, arXiv 2409.12259), section 4.2: "we explicitly model hand pose, shape,
+and camera parameters with three distinct tokens". The plain ViT (Dosovitskiy et al. 2021) and the
+hybrid one, whose tokens are the last feature map of a timm CNN, differ in their stem only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import timm
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from .config import NetworkConfig
+
+__all__ = ["FeatureFrame", "Trunk", "TrunkOutput"]
+
+NUM_POSE_6D = 96  # 16 joints, six numbers each
+NUM_BETAS = 10
+NUM_CAM = 3
+
+# CNNs whose strided convolutions are patches without padding; in all others a stride-2
+# convolution with symmetric padding centres its output pixel i on input pixel 2 i.
+_PATCHIFY_FAMILIES = ("convnext", "swin")
+
+_LayerNorm = partial(nn.LayerNorm, eps=1e-6)
+
+
+@dataclass(frozen=True)
+class FeatureFrame:
+    """Where crop units (-0.5 to 0.5) lie on a feature map, in `grid_sample` coordinates.
+
+    ``grid = scale * point + shift`` with ``align_corners=False``. Deconvolutions of kernel 4,
+    stride 2, padding 1 keep these coordinates, so one frame serves every level of the pyramid.
+    """
+
+    scale: tuple[float, float]
+    shift: tuple[float, float]
+
+    def grid(self, points: Tensor) -> Tensor:
+        """(..., 2) crop units to (..., 2) grid coordinates."""
+        scale = points.new_tensor(self.scale)
+        return points * scale + points.new_tensor(self.shift)
+
+
+@dataclass
+class TrunkOutput:
+    """What the trunk read.
+
+    Attributes:
+        features: (B, C, h, w) image tokens as a map, "F0" of the paper.
+        pose: (B, P, C) pose tokens, P = 1 (paper) or 16 (released).
+        shape: (B, C).
+        cam: (B, C).
+    """
+
+    features: Tensor
+    pose: Tensor
+    shape: Tensor
+    cam: Tensor
+
+
+class Trunk(nn.Module):
+    """Stem, tokens, transformer blocks."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        stem: PatchStem | CnnStem = (
+            PatchStem(config) if config.stem == "patch" else CnnStem(config)
+        )
+        self.stem = stem
+        self.frame = stem.frame
+        rows, columns = stem.map_size
+        self.pose_tokens = 16 if config.tokens == "released" else 1
+        # Slot 0 is the class token's position of an ImageNet ViT; it is added to every patch, as
+        # in ViTPose, so that initialisation files of that family load as they are.
+        self.pos_embed = nn.Parameter(torch.zeros(1, rows * columns + 1, config.dim))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        if config.tokens == "released":
+            self.pose_emb = nn.Linear(6, config.dim)
+            self.shape_emb = nn.Linear(NUM_BETAS, config.dim)
+            self.cam_emb = nn.Linear(NUM_CAM, config.dim)
+        else:
+            self.token = nn.Parameter(torch.zeros(1, 3, config.dim))
+            nn.init.trunc_normal_(self.token, std=0.02)
+        drop_path = torch.linspace(0, config.drop_path, max(config.depth, 1)).tolist()
+        self.blocks = nn.ModuleList(
+            Block(
+                config.dim,
+                config.heads,
+                config.mlp_ratio,
+                qkv_bias=True,
+                drop_path=drop_path[i],
+                norm_layer=_LayerNorm,
+            )
+            for i in range(config.depth)
+        )
+        self.last_norm = _LayerNorm(config.dim)
+
+    def forward(
+        self, crops: Tensor, mean_pose_6d: Tensor, mean_betas: Tensor, mean_cam: Tensor
+    ) -> TrunkOutput:
+        """Read B crops.
+
+        Args:
+            crops: (B, 3, S, S) normalised RGB.
+            mean_pose_6d, mean_betas, mean_cam: (96,), (10,), (3,): what the released tokens are
+                made of; the paper's learnable tokens ignore them.
+        """
+        batch = crops.shape[0]
+        features = self.stem(crops)
+        rows, columns = features.shape[-2:]
+        patches = features.flatten(2).transpose(1, 2)
+        patches = patches + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
+        if self.config.tokens == "released":
+            head = torch.cat(
+                (
+                    self.pose_emb(mean_pose_6d.view(1, 16, 6)),
+                    self.shape_emb(mean_betas.view(1, 1, NUM_BETAS)),
+                    self.cam_emb(mean_cam.view(1, 1, NUM_CAM)),
+                ),
+                dim=1,
+            )
+        else:
+            head = self.token
+        count = head.shape[1]
+        if len(self.blocks):
+            tokens = torch.cat((head.expand(batch, -1, -1), patches), dim=1)
+            for block in self.blocks:
+                tokens = block(tokens)
+        else:
+            tokens = torch.cat((head + patches.mean(1, keepdim=True), patches), dim=1)
+        tokens = self.last_norm(tokens)
+        image = tokens[:, count:].transpose(1, 2).reshape(batch, -1, rows, columns)
+        return TrunkOutput(
+            features=image,
+            pose=tokens[:, : self.pose_tokens],
+            shape=tokens[:, self.pose_tokens],
+            cam=tokens[:, self.pose_tokens + 1],
+        )
+
+
+class PatchStem(nn.Module):
+    """Patches of the visible columns, one convolution (ViT)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        patch, padding, side = config.patch_size, config.patch_padding, config.image_size
+        width = config.visible_width
+        self.margin = (side - width) // 2
+        self.map_size = (
+            (side + 2 * padding - patch) // patch + 1,
+            (width + 2 * padding - patch) // patch + 1,
+        )
+        self.proj = nn.Conv2d(3, config.dim, patch, stride=patch, padding=padding)
+        rows, columns = self.map_size
+        # Patch i covers pixels patch * i - padding to patch * (i + 1) - padding.
+        self.frame = FeatureFrame(
+            scale=(2 * side / (patch * columns), 2 * side / (patch * rows)),
+            shift=(
+                2 * (width / 2 + padding) / (patch * columns) - 1,
+                2 * (side / 2 + padding) / (patch * rows) - 1,
+            ),
+        )
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, dim, rows, columns)."""
+        width = crops.shape[-1]
+        return self.proj(crops[..., self.margin : width - self.margin])
+
+
+class CnnStem(nn.Module):
+    """The last feature map of a timm CNN, brought to the transformer's width."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.body = timm.create_model(
+            config.stem, pretrained=False, features_only=True, out_indices=(config.stem_level,)
+        )
+        self.body.requires_grad_(True)
+        stride = self.body.feature_info.reduction()[-1]
+        self.proj = nn.Conv2d(self.body.feature_info.channels()[-1], config.dim, 1)
+        side, width = config.image_size, config.visible_width
+        self.margin = (side - width) // 2
+        self.map_size = (-(-side // stride), -(-width // stride))
+        centred = not config.stem.startswith(_PATCHIFY_FAMILIES)
+        lag = (stride - 1) / 2 if centred else 0.0
+        rows, columns = self.map_size
+        self.frame = FeatureFrame(
+            scale=(2 * side / (stride * columns), 2 * side / (stride * rows)),
+            shift=(
+                2 * (width / 2 + lag) / (stride * columns) - 1,
+                2 * (side / 2 + lag) / (stride * rows) - 1,
+            ),
+        )
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, dim, rows, columns)."""
+        width = crops.shape[-1]
+        return self.proj(self.body(crops[..., self.margin : width - self.margin])[-1])
