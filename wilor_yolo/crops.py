@@ -2,7 +2,7 @@
 
 The one left/right convention: **the network sees right hands.** The crop of a left hand is
 mirrored here, and what the network says of it is un-mirrored in
-:func:`wilor_yolo.reconstruct.predictor` with the functions of :mod:`wilor_yolo.geometry`.
+:mod:`wilor_yolo.reconstruct.predictor` with the functions of :mod:`wilor_yolo.geometry`.
 """
 
 from __future__ import annotations
@@ -104,7 +104,11 @@ def crop_hands(image: np.ndarray, geometry: CropGeometry, size: int) -> np.ndarr
 
 
 def normalise(crops: np.ndarray) -> np.ndarray:
-    """Network input (N, 3, S, S) float32, RGB by ImageNet statistics, from crops (N, S, S, 3) BGR."""
+    """What the network reads: (N, 3, S, S) float32, RGB, less ImageNet mean, over its deviation.
+
+    Args:
+        crops: (N, S, S, 3) uint8, BGR, as :func:`crop_hands` gives them.
+    """
     rgb = crops[..., ::-1].astype(np.float32)
     rgb *= _SCALE
     rgb += _OFFSET

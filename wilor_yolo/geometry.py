@@ -18,10 +18,10 @@ __all__ = [
     "crop_to_full_translation",
     "default_intrinsics",
     "full_to_crop_cam",
+    "matrix_to_rotation_6d",
     "mirror_axis_angle",
     "mirror_points",
     "mirror_rotation",
-    "matrix_to_rotation_6d",
     "project",
     "project_crop",
     "released_intrinsics",
@@ -93,9 +93,11 @@ def default_intrinsics(width: int, height: int, focal: float | None = None) -> n
 def released_intrinsics(width: int, height: int) -> np.ndarray:
     """The camera the released WiLoR assumes: f = 5000 / 256 * max(width, height).
 
-    It puts a hand at arm's length some ten metres away; use it only to compare with that code.
+    It puts a hand at arm's length some ten metres away, and its principal point is (W/2, H/2);
+    use it only to compare with that code.
     """
-    return default_intrinsics(width, height, CROP_FOCAL * max(width, height))
+    f = CROP_FOCAL * max(width, height)
+    return np.array([[f, 0, width / 2], [0, f, height / 2], [0, 0, 1]], np.float32)
 
 
 def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:

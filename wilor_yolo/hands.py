@@ -73,7 +73,7 @@ class Hands:
         image_size: (width, height) px.
         source: file the picture came from, if any.
         track_id: (N,) int, or None without tracking.
-        keypoints_2d_detector: (N, 21, 3) x px, y px, visibility 0 to 1; None if the detector has none.
+        keypoints_2d_detector: (N, 21, 3) x px, y px, visibility 0 to 1, or None.
         vertices: (N, 778, 3) metres, around the hand's own origin; add `cam_t` for camera space.
         joints: (N, 21, 3) metres, same frame as `vertices`.
         keypoints_2d: (N, 21, 2) px, the joints projected by `K`.
@@ -185,9 +185,8 @@ class Hands:
             transl = self._need("cam_t")[i].copy()
             if target != own_side:
                 transl[0] = -transl[0]
-            result.append(
-                ManoParameters(target, pose[0], pose[1:].reshape(45), self._need("betas")[i], transl)
-            )
+            betas = self._need("betas")[i]
+            result.append(ManoParameters(target, pose[0], pose[1:].reshape(45), betas, transl))
         return result
 
     def to_detections(self) -> sv.Detections:
@@ -265,7 +264,7 @@ class Hands:
     def _need(self, name: str) -> np.ndarray:
         value = getattr(self, name)
         if value is None:
-            raise HandError(f"these hands have no {name}; run them through HandReconstructor first.")
+            raise HandError(f"these hands have no {name}; reconstruct them with HandReconstructor.")
         return value
 
 

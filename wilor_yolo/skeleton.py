@@ -47,10 +47,8 @@ SIDE_COLOURS = {LEFT: (66, 135, 245), RIGHT: (245, 147, 66)}  # RGB
 
 # MANO: 16 joints, 778 vertices; finger tips are vertices of the mesh.
 NUM_VERTICES = 778
-MANO_JOINT_NAMES = (
-    "wrist",
-    *(f"{finger}{k}" for finger in ("index", "middle", "pinky", "ring", "thumb") for k in (1, 2, 3)),
-)
+_MANO_FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+MANO_JOINT_NAMES = ("wrist", *(f"{finger}{k}" for finger in _MANO_FINGERS for k in (1, 2, 3)))
 MANO_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 TIP_VERTICES = (744, 320, 443, 554, 671)  # thumb, index, middle, ring, pinky
 # Picks the 21 joints out of the 16 MANO joints followed by the 5 tips.

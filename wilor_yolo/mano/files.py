@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..errors import WeightsError
 from ..skeleton import MANO_PARENTS, NUM_VERTICES
 from ..weights_dir import FREE_HAND, shipped
 
-__all__ = ["HandModel", "load_hand_model"]
+__all__ = ["HandModel", "load_hand_model", "repair_left_shapedirs"]
 
 NUM_BETAS = 10
 
@@ -89,8 +89,6 @@ def repair_left_shapedirs(left: HandModel, right: HandModel) -> HandModel:
     """
     if np.abs(left.shapedirs[:, 0] - right.shapedirs[:, 0]).sum() >= 1:
         return left
-    from dataclasses import replace
-
     repaired = left.shapedirs.copy()
     repaired[:, 0] *= -1
     return replace(left, shapedirs=repaired)
@@ -113,7 +111,7 @@ def _from_mano_keys(data: dict[str, Any], path: Path, side: str) -> HandModel:
             wrist_faces=np.asarray(data["f_cap"]).astype(np.int64) if "f_cap" in data else None,
         )
     except KeyError as error:
-        raise WeightsError(f"{path} lacks {error}; it is not a hand model in MANO format.") from None
+        raise WeightsError(f"{path} lacks {error}; it is no hand model in MANO format.") from None
     joints = len(MANO_PARENTS)
     expected = {
         "v_template": (NUM_VERTICES, 3),
@@ -185,5 +183,5 @@ def _read_pickle(path: Path) -> dict[str, Any]:
     except Exception as error:  # damaged pickles raise anything at all
         raise WeightsError(f"{path} is damaged or no pickle: {error}") from error
     if not isinstance(data, dict):
-        raise WeightsError(f"{path} holds a {type(data).__name__}, not the dictionary of a MANO file.")
+        raise WeightsError(f"{path} holds a {type(data).__name__}, not a MANO dictionary.")
     return data
