@@ -77,16 +77,16 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise HandError(
-                    f"{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(choices)}."
-                )
+                given, known = getattr(self, name), ", ".join(choices)
+                raise HandError(f"{name}={given!r} is unknown; choose one of {known}.")
         if self.depth and self.dim % self.heads:
             raise HandError(f"dim={self.dim} is not a multiple of heads={self.heads}.")
         if not 0 <= self.scales <= 3:
             raise HandError(f"scales={self.scales} is out of range; use 0, 1, 2 or 3.")
         if self.stem == "patch" and self.visible_width % self.patch_size:
             raise HandError(
-                f"the visible {self.visible_width} px are no multiple of patch_size={self.patch_size}."
+                f"the visible {self.visible_width} px are no multiple of "
+                f"patch_size={self.patch_size}."
             )
 
     @property
@@ -105,8 +105,8 @@ class NetworkConfig:
         for key in data:
             if key not in known:
                 near = difflib.get_close_matches(key, known, 1)
-                hint = f" Did you mean {near[0]!r}?" if near else f" Known keys: {', '.join(known)}."
-                raise HandError(f"unknown network key {key!r}.{hint}")
+                hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+                raise HandError(f"unknown network key {key!r}. {hint}")
         values = dict(data)
         if "mean_cam" in values:
             values["mean_cam"] = tuple(values["mean_cam"])

@@ -6,7 +6,8 @@ hand, the refinement corrects it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +71,32 @@ class NetworkOutput:
     keypoints_2d_crop: Tensor
     pose6d: Tensor
     coarse: CoarseHand
+
+    def rows(self, start: int, stop: int) -> NetworkOutput:
+        """The hands `start` to `stop`."""
+        return NetworkOutput(
+            **{name: getattr(self, name)[start:stop] for name in _TENSORS},
+            coarse=CoarseHand(
+                self.coarse.cam[start:stop],
+                self.coarse.pose6d[start:stop],
+                self.coarse.betas[start:stop],
+            ),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[NetworkOutput]) -> NetworkOutput:
+        """The hands of several batches, in order."""
+        return cls(
+            **{name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS},
+            coarse=CoarseHand(
+                torch.cat([part.coarse.cam for part in parts]),
+                torch.cat([part.coarse.pose6d for part in parts]),
+                torch.cat([part.coarse.betas for part in parts]),
+            ),
+        )
+
+
+_TENSORS = tuple(f.name for f in fields(NetworkOutput) if f.name != "coarse")
 
 
 @dataclass

@@ -1,0 +1,106 @@
+"""Our own reconstructor files: one `.safetensors` that says what network it holds.
+
+The configuration travels in the file's metadata, not in a yaml beside it, because two files get
+parted. Nothing in the format can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ..errors import WeightsError
+from ..mano.files import HandModel, load_hand_model
+from .config import NetworkConfig
+from .network import HandNetwork
+
+__all__ = ["load_network", "read_info", "save_network"]
+
+FORMAT = "wilor_yolo.reconstructor/1"
+
+
+def save_network(
+    path: str | Path,
+    network: HandNetwork,
+    info: Mapping[str, str | int | float] | None = None,
+    *,
+    half: bool = True,
+) -> None:
+    """Write a network, whole or not at all.
+
+    Args:
+        path: a `.safetensors` file.
+        network: its hand model is not stored (see :class:`wilor_yolo.mano.layer.HandLayer`).
+        info: provenance: steps, seed, data hash and the like.
+        half: store matrices and filters as float16; statistics and vectors stay float32.
+    """
+    path = Path(path)
+    tensors = {}
+    for name, value in network.state_dict().items():
+        shrink = half and value.is_floating_point() and value.ndim > 1
+        tensors[name] = value.detach().to("cpu", torch.float16 if shrink else None).contiguous()
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(network.config.to_dict()),
+        "info": json.dumps(dict(info or {})),
+    }
+    temporary = path.with_name(path.name + ".part")
+    save_file(tensors, temporary, metadata=metadata)
+    os.replace(temporary, path)
+
+
+def load_network(path: str | Path, hand_model: HandModel | None = None) -> HandNetwork:
+    """Read a network written by :func:`save_network`; float32, in evaluation mode.
+
+    Args:
+        path: the file.
+        hand_model: the hand it poses; the free hand by default.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or not one of ours.
+    """
+    config, tensors = _read(Path(path))
+    network = HandNetwork(config, hand_model or load_hand_model())
+    try:
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{path} does not fit the network it describes: {reason}") from None
+    return network.eval()
+
+
+def read_info(path: str | Path) -> dict[str, str | int | float]:
+    """The provenance stored with a network.
+
+    Raises:
+        WeightsError: as :func:`load_network`.
+    """
+    return json.loads(_metadata(Path(path))["info"])
+
+
+def _read(path: Path) -> tuple[NetworkConfig, dict[str, torch.Tensor]]:
+    metadata = _metadata(path)
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return NetworkConfig.from_dict(json.loads(metadata["config"])), tensors
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise WeightsError(f"reconstructor weights {path} do not exist; check the path.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is damaged or no .safetensors file: {error}") from None
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path} is no reconstructor of this package (format {metadata.get('format')!r})."
+        )
+    return metadata

@@ -1,0 +1,246 @@
+"""`HandReconstructor`: detector results in, `Hands` out.
+
+The thin adapter of the chain. It duck-types Ultralytics `Results` (`boxes`, `keypoints`,
+`orig_img`, `path`) and imports nothing of Ultralytics. Left hands are mirrored on the way in
+(:mod:`wilor_yolo.crops`) and un-mirrored here, in :func:`place_in_picture`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from ..crops import CropGeometry, crop_geometry, crop_hands, normalise
+from ..errors import HandError, WeightsError
+from ..geometry import crop_to_full_translation, default_intrinsics, mirror_points, project
+from ..hands import Hands
+from ..images import exif_focal
+from ..mano.files import load_hand_model
+from ..skeleton import RIGHT
+from ..weights_dir import RECONSTRUCTOR, shipped
+from .checkpoints import load_network
+from .network import NetworkOutput
+
+__all__ = ["HandReconstructor", "place_in_picture"]
+
+MAX_BATCH = 32  # hands a forward pass; bounds memory on pictures of crowds
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One picture and its hands, on the way through the network."""
+
+    image: np.ndarray
+    hands: Hands
+    intrinsics: np.ndarray
+
+
+class HandReconstructor:
+    """Rebuilds detected hands in 3D. `network` is the torch module.
+
+    Args:
+        weights: a `.safetensors` of ours, or the released `wilor_final.ckpt`; the shipped weights
+            by default.
+        hand_model: a MANO `.pkl` or `.npz` to pose instead of the free hand, or instead of the
+            buffers inside a released checkpoint.
+        device: torch device.
+        heads: attention heads of a released checkpoint, which stand in no tensor shape; 16 if
+            not given.
+
+    Raises:
+        WeightsError: a file is missing, damaged or foreign.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        hand_model: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        heads: int | None = None,
+    ) -> None:
+        self.weights = shipped(RECONSTRUCTOR) if weights is None else Path(weights)
+        model = None if hand_model is None else load_hand_model(hand_model)
+        if self.weights.suffix in (".ckpt", ".pth", ".pt"):
+            from .released import load_released
+
+            self.network = load_released(self.weights, heads=heads or 16, hand_model=model)
+        elif heads is not None:
+            raise WeightsError("heads= belongs to released .ckpt files; ours name their own.")
+        else:
+            self.network = load_network(self.weights, model)
+        self.device = torch.device(device)
+        self.network.to(self.device, memory_format=torch.channels_last)
+        self.network.eval()
+
+    @overload
+    def reconstruct(self, results: Sequence[Any], K: np.ndarray | None = None) -> list[Hands]: ...
+
+    @overload
+    def reconstruct(self, results: Any, K: np.ndarray | None = None) -> Hands: ...
+
+    def reconstruct(self, results: Any, K: np.ndarray | None = None) -> Hands | list[Hands]:
+        """Rebuild every hand of one detector result, or of a list of them in one batch.
+
+        Args:
+            results: Ultralytics `Results` (class 0 left, 1 right), or a list of them.
+            K: (3, 3) intrinsics in px of all these pictures. By default the focal length of the
+                file's EXIF data, else max(width, height).
+
+        Returns:
+            `Hands` of one picture, or a list in the order given.
+
+        Raises:
+            HandError: `K` is no (3, 3) matrix, or a picture is not (H, W, 3) uint8.
+        """
+        one = not isinstance(results, (list, tuple))
+        requests = [_request(result, K) for result in ([results] if one else results)]
+        done = self._run(requests)
+        return done[0] if one else done
+
+    def reconstruct_boxes(
+        self,
+        image: np.ndarray,
+        bbox_xyxy: np.ndarray,
+        is_right: np.ndarray,
+        K: np.ndarray | None = None,
+    ) -> Hands:
+        """Rebuild hands whose boxes came from elsewhere.
+
+        Args:
+            image: (H, W, 3) uint8, BGR.
+            bbox_xyxy: (N, 4) px.
+            is_right: (N,) bool.
+            K: (3, 3) intrinsics, px; f = max(W, H) by default.
+
+        Raises:
+            HandError: shapes that do not go together.
+        """
+        boxes = np.asarray(bbox_xyxy, np.float32).reshape(-1, 4)
+        sides = np.asarray(is_right, bool).reshape(-1)
+        if len(sides) != len(boxes):
+            raise HandError(f"{len(boxes)} boxes need {len(boxes)} sides, got {len(sides)}.")
+        height, width = image.shape[:2]
+        hands = Hands(boxes, np.ones(len(boxes), np.float32), sides, (width, height))
+        return self._run([_Request(image, hands, _intrinsics(K, width, height, None))])[0]
+
+    def _run(self, requests: list[_Request]) -> list[Hands]:
+        config = self.network.config
+        geometries = [
+            crop_geometry(
+                r.hands.bbox_xyxy,
+                r.hands.is_right,
+                box_scale=config.box_scale,
+                aspect=config.visible,
+            )
+            for r in requests
+        ]
+        crops = [
+            crop_hands(r.image, geometry, config.image_size)
+            for r, geometry in zip(requests, geometries, strict=True)
+        ]
+        if not any(len(r.hands) for r in requests):
+            return [r.hands for r in requests]
+        output = self._forward(np.concatenate(crops))
+        faces = self.network.hand.faces.cpu().numpy()
+        done, start = [], 0
+        for request, geometry in zip(requests, geometries, strict=True):
+            stop = start + len(request.hands)
+            placed = place_in_picture(
+                request.hands, output.rows(start, stop), geometry, request.intrinsics
+            )
+            done.append(replace(placed, faces=faces))
+            start = stop
+        return done
+
+    def _forward(self, crops: np.ndarray) -> NetworkOutput:
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(crops), MAX_BATCH):
+                batch = torch.from_numpy(normalise(crops[start : start + MAX_BATCH]))
+                batch = batch.to(self.device, memory_format=torch.channels_last)
+                parts.append(self.network(batch))
+        return NetworkOutput.concatenate(parts)
+
+
+def place_in_picture(
+    hands: Hands, output: NetworkOutput, geometry: CropGeometry, intrinsics: np.ndarray
+) -> Hands:
+    """Carry what the network says of N crops back to the whole picture.
+
+    Left hands are un-mirrored: x of vertices and joints, and t_x of the camera, change sign. The
+    parameters stay those of the right hand the network saw.
+
+    Args:
+        hands: the N detections.
+        output: the network's result for their crops, row by row.
+        geometry: where the crops lie.
+        intrinsics: K (3, 3), px.
+    """
+    vertices = output.vertices.cpu().numpy()
+    joints = output.joints.cpu().numpy()
+    cam = output.cam.cpu().numpy().copy()
+    left = ~geometry.is_right
+    vertices[left] = mirror_points(vertices[left])
+    joints[left] = mirror_points(joints[left])
+    cam[left, 1] = -cam[left, 1]
+    cam_t = crop_to_full_translation(cam, geometry.center, geometry.size, intrinsics)
+    cam_t = cam_t.astype(np.float32)
+    return replace(
+        hands,
+        vertices=vertices,
+        joints=joints,
+        keypoints_2d=project(joints + cam_t[:, None], intrinsics),
+        global_orient=output.global_orient.cpu().numpy(),
+        hand_pose=output.hand_pose.cpu().numpy(),
+        betas=output.betas.cpu().numpy(),
+        cam_t=cam_t,
+        K=np.asarray(intrinsics, np.float32),
+    )
+
+
+def _request(result: Any, K: np.ndarray | None) -> _Request:
+    image = result.orig_img
+    height, width = image.shape[:2]
+    path = getattr(result, "path", None)
+    boxes = result.boxes
+    keypoints = getattr(result, "keypoints", None)
+    hands = Hands(
+        bbox_xyxy=_numpy(boxes.xyxy).reshape(-1, 4),
+        confidence=_numpy(boxes.conf),
+        is_right=_numpy(boxes.cls).astype(int) == RIGHT,
+        image_size=(width, height),
+        source=str(path) if path else None,
+        track_id=None if boxes.id is None else _numpy(boxes.id).astype(np.int64),
+        keypoints_2d_detector=_keypoints(keypoints, len(boxes)),
+    )
+    return _Request(image, hands, _intrinsics(K, width, height, hands.source))
+
+
+def _keypoints(keypoints: Any, count: int) -> np.ndarray | None:
+    if keypoints is None or keypoints.data.shape[1:] != (21, 3) or len(keypoints.data) != count:
+        return None
+    return _numpy(keypoints.data)
+
+
+def _intrinsics(K: np.ndarray | None, width: int, height: int, source: str | None) -> np.ndarray:
+    if K is None:
+        focal = exif_focal(source, width, height) if source and Path(source).is_file() else None
+        return default_intrinsics(width, height, focal)
+    matrix = np.asarray(K, np.float32)
+    if matrix.shape != (3, 3) or not matrix[0, 0] > 0 or not matrix[1, 1] > 0:
+        raise HandError(
+            "K must be a (3, 3) camera matrix with positive focal lengths in pixels: "
+            f"[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]; got {matrix.tolist()}."
+        )
+    return matrix
+
+
+def _numpy(value: Any) -> np.ndarray:
+    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+    return np.asarray(array, np.float32)
