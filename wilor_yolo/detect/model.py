@@ -1,0 +1,151 @@
+"""HandDetector: an Ultralytics YOLO that knows left from right."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from ultralytics import YOLO
+from ultralytics.utils import YAML
+
+from ..errors import HandError, WeightsError
+from ..weights_dir import shipped
+from .options import HandOptions
+from .trainer import HandTrainer
+from .validator import HandValidator
+
+__all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "MODEL_YAMLS", "HandDetector", "model_yaml", "preset"]
+
+DEFAULT_WEIGHTS = "hand-n.pt"
+IMAGE_SIZE = 320  # px, what the shipped weights were trained at
+MODEL_YAMLS = tuple(
+    f"{family}{scale}-hand-pose.yaml" for family in ("yolo11", "yolov8") for scale in "nsml"
+)
+_CFG = Path(__file__).parent / "cfg"
+
+
+def model_yaml(name: str) -> Path | None:
+    """Path for one of the model YAMLs of this package, such as "yolo11n-hand-pose.yaml".
+
+    One file serves every size of a family: Ultralytics takes the scale letter out of the name.
+    """
+    return _CFG / name if name in MODEL_YAMLS else None
+
+
+def preset() -> dict[str, Any]:
+    """The training preset `cfg/hand.yaml` as a dict of Ultralytics arguments."""
+    return YAML.load(_CFG / "hand.yaml")
+
+
+class HandDetector(YOLO):
+    """Boxes, sides and 21 keypoints of hands; everything an Ultralytics YOLO does.
+
+    Class 0 is a left hand, 1 a right hand. One hand never comes out twice, once a side, unless
+    `agnostic_nms=False` is given.
+
+    Args:
+        model: a `.pt` or exported detector, the name of a model YAML of this package
+            ("yolo11n-hand-pose.yaml"), the path of another one, or None for the shipped weights.
+        verbose: describe the model when it is loaded.
+
+    Raises:
+        WeightsError: there is no such file, it is not a detector, or it holds code that the
+            restricted loader refuses to run.
+    """
+
+    def __init__(self, model: str | Path | None = None, verbose: bool = False) -> None:
+        path = _locate(model)
+        try:
+            super().__init__(str(path), task="pose", verbose=verbose)
+        except (pickle.UnpicklingError, TypeError, EOFError, RuntimeError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise WeightsError(
+                f"{path} was refused: {reason}. Detectors load in restricted mode; if you trust "
+                "the file set ULTRALYTICS_SAFE_LOAD=0"
+            ) from error
+        if self.task != "pose":
+            raise WeightsError(f"{path} is a {self.task} model; a hand detector is a pose model")
+
+    @property
+    def task_map(self) -> dict[str, dict[str, Any]]:
+        """The stock map with our trainer and validator for "pose"."""
+        stock = super().task_map
+        ours = {"trainer": HandTrainer, "validator": HandValidator}
+        return {**stock, "pose": {**stock["pose"], **ours}}
+
+    def train(
+        self,
+        *,
+        keypoint_loss: str | None = None,
+        mask_prob: float | None = None,
+        tighten_boxes: bool | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Train with the preset `cfg/hand.yaml`.
+
+        Args:
+            keypoint_loss, mask_prob, tighten_boxes: see :class:`HandOptions`; None keeps what the
+                model YAML or the checkpoint says.
+            settings: any Ultralytics training argument; they override the preset. `pretrained` may
+                be the path of weights to start from, whose fitting layers are taken.
+
+        Returns:
+            The validation metrics of the best epoch.
+        """
+        given = {
+            "keypoint_loss": keypoint_loss,
+            "mask_prob": mask_prob,
+            "tighten_boxes": tighten_boxes,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        if settings.get("resume"):
+            if given:
+                raise HandError(f"{', '.join(given)} cannot change on resume; start a new training")
+            return super().train(**settings)
+        if not settings.get("data"):
+            raise HandError("train needs data=<your data YAML>")
+        if isinstance(settings["data"], (list, tuple)):
+            raise HandError("train takes one data YAML; list several folders under its train: key")
+        if weights := settings.get("pretrained"):
+            if isinstance(weights, (str, Path)):
+                settings["pretrained"] = str(_existing(Path(weights)))
+        old = HandOptions.from_model_yaml(self.model.yaml)
+        new = HandOptions(**{name: given.get(name, getattr(old, name)) for name in old.names()})
+        self.model.yaml = new.to_model_yaml(self.model.yaml)
+        return super().train(**{**preset(), "imgsz": IMAGE_SIZE, **settings})
+
+    def val(self, **settings: Any) -> Any:
+        """Stock validation, class-agnostic suppression by default."""
+        return super().val(**{"agnostic_nms": True, **settings})
+
+    def predict(self, source: Any = None, stream: bool = False, **settings: Any) -> Any:
+        """Stock prediction, class-agnostic suppression by default.
+
+        Args:
+            source: picture, video, folder, camera number, array (H, W, 3) BGR, or a list of them.
+            stream: return a generator instead of a list.
+            settings: any Ultralytics prediction argument.
+
+        Returns:
+            Stock `Results`, one a picture or frame.
+        """
+        return super().predict(source, stream, **{"agnostic_nms": True, **settings})
+
+
+def _locate(model: str | Path | None) -> Path:
+    if model is None:
+        return shipped(DEFAULT_WEIGHTS)
+    path = Path(model)
+    if path.suffix in {".yaml", ".yml"} and not path.exists():
+        if found := model_yaml(path.name):
+            return found
+        names = ", ".join(MODEL_YAMLS)
+        raise WeightsError(f"there is no {path}; the model YAMLs of this package are {names}")
+    return _existing(path)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise WeightsError(f"there is no {path}; give the path of a detector file")
+    return path

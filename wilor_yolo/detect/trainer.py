@@ -1,0 +1,87 @@
+"""Training of a hand detector: the one place that reaches into Ultralytics.
+
+The model stays a stock `PoseModel` and the criterion hangs on the instance, so a checkpoint opens
+in an Ultralytics that has never heard of this package.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.nn.modules import Pose
+from ultralytics.nn.tasks import PoseModel
+from ultralytics.utils import __version__
+from ultralytics.utils.torch_utils import unwrap_model
+
+from ..errors import HandError
+from .dataset import HandDataset, build_hand_dataset, check_hand_data
+from .losses import HandPoseLoss
+from .options import HandOptions
+from .validator import HandValidator
+
+__all__ = ["HandTrainer"]
+
+
+class HandTrainer(PoseTrainer):
+    """PoseTrainer with the hand data set, the hand criterion and the hand validator.
+
+    Its own options are read from the `hand:` block of the model YAML, see `options.py`.
+    """
+
+    def get_dataset(self) -> dict[str, Any]:
+        """The data YAML, checked to be one of hands."""
+        data = super().get_dataset()
+        check_hand_data(data)
+        return data
+
+    def get_model(
+        self,
+        cfg: str | Path | dict[str, Any] | None = None,
+        weights: torch.nn.Module | None = None,
+        verbose: bool = True,
+    ) -> PoseModel:
+        """A stock PoseModel whose YAML carries the options."""
+        model = super().get_model(cfg, weights, verbose)
+        if type(model.model[-1]) is not Pose:
+            raise HandError(
+                f"the head {type(model.model[-1]).__name__} has another loss; "
+                "train a YOLOv8 or YOLO11 pose model"
+            )
+        model.yaml = HandOptions.from_model_yaml(model.yaml).to_model_yaml(model.yaml)
+        return model
+
+    def build_dataset(
+        self, img_path: str, mode: str = "train", batch: int | None = None
+    ) -> HandDataset:
+        """The training or validation pictures under `img_path`."""
+        model = unwrap_model(self.model)
+        return build_hand_dataset(
+            self.args,
+            img_path,
+            batch,
+            self.data,
+            HandOptions.from_model_yaml(model.yaml),
+            mode=mode,
+            rect=mode == "val",
+            stride=max(int(model.stride.max()), 32),
+        )
+
+    def set_class_weights(self) -> None:
+        """As stock, and install the criterion: the last hook before the EMA copies the model."""
+        super().set_class_weights()
+        assert self.ema is None, f"ultralytics {__version__}: the EMA is made before class weights"
+        model = unwrap_model(self.model)
+        model.criterion = HandPoseLoss(model, HandOptions.from_model_yaml(model.yaml))
+
+    def get_validator(self) -> HandValidator:
+        """The validator used after each epoch."""
+        return HandValidator(
+            self.test_loader,
+            save_dir=self.save_dir,
+            args=copy(self.args),
+            _callbacks=self.callbacks,
+        )
