@@ -173,7 +173,10 @@ def sample_arms(count: int = 400, seed: int = 0, wheel: str | Path | None = None
         i for i, n in enumerate(names) if n.endswith(".R") and any(part in n for part in ARM_BONES)
     ]
     on_arm = dense[:, arm_bones].sum(1) > 0.5
-    ids = np.flatnonzero(on_arm & _body_vertices(folder / "3dobjs" / "base.obj"))
+    on_arm &= _body_vertices(folder / "3dobjs" / "base.obj")
+    all_faces = model.faces.numpy()
+    inside = on_arm[all_faces].all(1)
+    ids = np.unique(all_faces[inside])  # no vertex without a face
 
     vertices, heads, tails = [], [], []
     batch = 8
@@ -196,8 +199,6 @@ def sample_arms(count: int = 400, seed: int = 0, wheel: str | Path | None = None
 
     renumber = np.full(HM08_VERTICES, -1)
     renumber[ids] = np.arange(len(ids))
-    faces = renumber[model.faces.numpy()]
-    inside = (faces >= 0).all(1)
     corner_uv = model.face_texture_coordinate_indices.numpy()[inside]
     weights = dense[np.ix_(ids, arm_bones)]
     return ArmSamples(
@@ -206,7 +207,7 @@ def sample_arms(count: int = 400, seed: int = 0, wheel: str | Path | None = None
         tails=np.concatenate(tails).astype(np.float32),
         bones=np.array([names[i] for i in arm_bones]),
         weights=weights / weights.sum(1, keepdims=True),
-        quads=faces[inside].astype(np.int64),
+        quads=renumber[all_faces[inside]].astype(np.int64),
         quad_uv=model.texture_coordinates.numpy()[corner_uv].astype(np.float32),
         hm08_ids=ids,
     )
