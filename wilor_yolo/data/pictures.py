@@ -1,25 +1,19 @@
-"""Pictures with a `labels.jsonl` beside them -> a YOLO-pose data set the detector trains on.
-
-One JSON object a line: `file`, `source`, `width`, `height`, and optionally `boxes_xyxy` (hands
-boxed by people, pixels, no side), `boxes_complete` (false: other hands have no box) and
-`mediapipe`, hands found by an annotator network (`side`, `score`, 21 `keypoints_px`).
+"""Annotated pictures (see `records.py`) -> a YOLO-pose data set the detector trains on.
 
 What becomes a label:
 
-* Every human box is a hand. The annotator's hand that lies in it gives its side and keypoints; a
-  box nobody vouches for keeps no keypoints and the class `UNKNOWN_SIDE`.
-* An annotator's hand outside every box is believed only when it is sure of itself. It then becomes
-  a box of its own (keypoint rectangle padded by 10 % of its larger side).
+* Every human box is a hand. The hand an annotator network found in it gives its side and keypoints;
+  a box nobody vouches for keeps no keypoints and the class `UNKNOWN_SIDE`.
+* A hand the annotator found outside every box is believed only when it is sure of itself. It then
+  becomes a box of its own, the padded rectangle of its keypoints.
 * A picture without human boxes (or with `boxes_complete` false) is used whole only when two sure
   hands were found; a single sure hand is cut out with some surroundings, because the person's
   other hand may be in the rest of the picture without a label and would be taught as background.
-* A picture that carries neither boxes nor an annotator's answer holds no hands by declaration:
-  empty labels.
+* A picture nobody looked at for hands holds none by declaration: empty labels.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -28,40 +22,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import HandError, ImageError
 from ..detect.sides import UNKNOWN_SIDE
-from ..skeleton import LEFT, NUM_JOINTS, RIGHT, SIDE_NAMES
+from ..errors import ImageError
+from ..metrics.detection import box_iou
+from ..records import PictureRecord, read_records
+from ..skeleton import NUM_JOINTS, SIDE_NAMES
 
-__all__ = ["HandLabel", "PictureRecord", "convert_pictures", "read_records"]
-
+__all__ = ["ConversionSummary", "convert_pictures"]
 
 _SURE = 0.8  # the annotator's score from which its side, and its unboxed hands, are believed
 _MATCH_IOU = 0.25  # keypoint rectangles are smaller than people's boxes
-_PAD = 0.10  # of the larger side of the keypoint rectangle
+_TOUCH_IOU = 0.05  # a found hand that overlaps a box this much is a second opinion, not a new hand
 _CUT_OUT = 3.0  # side of a cut-out in hand sizes
-_SIDES = {name: side for side, name in SIDE_NAMES.items()}
 
 
 @dataclass(frozen=True)
-class HandLabel:
-    """One hand: `box` xyxy px, `side` LEFT, RIGHT or UNKNOWN_SIDE, `keypoints` (21, 2) px or None."""
+class _Label:
+    """One hand: `box` (4,) xyxy px, `side` (class id), `keypoints` (21, 2) px or None."""
 
     box: np.ndarray
     side: int
     keypoints: np.ndarray | None = None
 
-
-@dataclass(frozen=True)
-class PictureRecord:
-    """One line of `labels.jsonl`, checked. `boxes` is None when nobody drew boxes."""
-
-    file: Path
-    source: str
-    width: int
-    height: int
-    boxes: np.ndarray | None
-    boxes_complete: bool
-    annotated: tuple[tuple[HandLabel, float], ...] | None
+    def shifted(self, x: float, y: float) -> _Label:
+        """The same hand in a picture whose origin lies at (x, y) of this one."""
+        shift = np.array([x, y])
+        keypoints = None if self.keypoints is None else self.keypoints - shift
+        return _Label(self.box - np.tile(shift, 2), self.side, keypoints)
 
 
 @dataclass
@@ -79,26 +66,6 @@ class ConversionSummary:
         return "\n".join(lines)
 
 
-def read_records(folder: str | Path) -> list[PictureRecord]:
-    """Read `labels.jsonl` of a folder of annotated pictures.
-
-    Raises:
-        HandError: the file is missing or a line does not have the layout above.
-    """
-    path = Path(folder) / "labels.jsonl"
-    if not path.is_file():
-        raise HandError(f"no labels.jsonl in {folder}; give a folder that holds one")
-    records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(_record(json.loads(line), path.parent))
-        except (KeyError, TypeError, ValueError) as error:
-            raise HandError(f"{path}:{number}: not a picture record ({error!r})") from error
-    return records
-
-
 def convert_pictures(
     source: str | Path, target: str | Path, val_every: int = 12
 ) -> ConversionSummary:
@@ -114,7 +81,8 @@ def convert_pictures(
         val_every: 0 for no validation part of its own (validation then reads the train part).
 
     Raises:
-        HandError: see :func:`read_records`; ImageError: a picture to cut from cannot be read.
+        HandError: `labels.jsonl` is missing or malformed.
+        ImageError: a picture to cut from cannot be read.
     """
     target = Path(target)
     summary = ConversionSummary(data_yaml=target / "data.yaml")
@@ -129,89 +97,55 @@ def convert_pictures(
         for index, record in enumerate(records):
             part = "train" if index < first_val else "val"
             _write_record(record, target, part, summary.counts[name])
-    _write_text(summary.data_yaml, _data_yaml(target, "val" if val_every else "train"))
+    _write_bytes(summary.data_yaml, _data_yaml(target, "val" if val_every else "train").encode())
     return summary
 
 
-def _record(row: dict, root: Path) -> PictureRecord:
-    boxes = row.get("boxes_xyxy")
-    annotated = row.get("mediapipe")
-    return PictureRecord(
-        file=root / row["file"],
-        source=row["source"],
-        width=int(row["width"]),
-        height=int(row["height"]),
-        boxes=None if boxes is None else np.asarray(boxes, np.float64).reshape(-1, 4),
-        boxes_complete=bool(row.get("boxes_complete")),
-        annotated=None if annotated is None else tuple(_annotated(hand) for hand in annotated),
-    )
-
-
-def _annotated(hand: dict) -> tuple[HandLabel, float]:
-    keypoints = np.asarray(hand["keypoints_px"], np.float64).reshape(NUM_JOINTS, 2)
-    low, high = keypoints.min(0), keypoints.max(0)
-    pad = _PAD * (high - low).max()
-    box = np.concatenate((low - pad, high + pad))
-    return HandLabel(box, _SIDES[hand["side"]], keypoints), float(hand["score"])
-
-
-def _hands_of(record: PictureRecord) -> tuple[list[HandLabel], bool]:
+def _labels_of(record: PictureRecord) -> tuple[list[_Label], bool]:
     """The hands of one picture, and whether every hand in it is among them."""
-    annotated = list(record.annotated or ())
+    found = record.found or ()
     boxes = np.zeros((0, 4)) if record.boxes is None else record.boxes
-    hands = []
-    free = set(range(len(annotated)))
-    overlaps = _overlaps(boxes, np.array([hand.box for hand, _ in annotated]).reshape(-1, 4))
-    matches: dict[int, int] = {}
-    for row, column in sorted(np.ndindex(overlaps.shape), key=lambda rc: -overlaps[rc]):
+    overlaps = box_iou(boxes, np.array([hand.box for hand in found]).reshape(-1, 4))
+    match: dict[int, int] = {}
+    for row, column in sorted(np.ndindex(*overlaps.shape), key=lambda rc: -overlaps[rc]):
         if overlaps[row, column] < _MATCH_IOU:
             break
-        if row not in matches and column in free:
-            matches[row] = column
-            free.remove(column)
+        if row not in match and column not in match.values():
+            match[row] = column
+    labels = []
     for row, box in enumerate(boxes):
-        if row in matches:
-            hand, score = annotated[matches[row]]
-            side = hand.side if score >= _SURE else UNKNOWN_SIDE
-            hands.append(HandLabel(box, side, hand.keypoints))
-        else:
-            hands.append(HandLabel(box, UNKNOWN_SIDE))
-    # An unboxed hand that touches a boxed one is the annotator's second opinion, not a new hand.
-    extra = [
-        annotated[i][0]
-        for i in sorted(free)
-        if annotated[i][1] >= _SURE and not (overlaps[:, i] > 0.05).any()
+        hand = found[match[row]] if row in match else None
+        sure = hand is not None and hand.score >= _SURE
+        keypoints = None if hand is None else hand.keypoints
+        labels.append(_Label(box, hand.side if hand and sure else UNKNOWN_SIDE, keypoints))
+    unboxed = [
+        _Label(hand.box, hand.side, hand.keypoints)
+        for column, hand in enumerate(found)
+        if hand.score >= _SURE and not (overlaps[:, column] > _TOUCH_IOU).any()
     ]
-    hands += extra
-    if record.boxes is None:
-        nothing_there = record.annotated is None
-        return hands, nothing_there or len(extra) == 2
-    return hands, record.boxes_complete
+    if record.boxes is not None:
+        return labels + unboxed, record.boxes_complete
+    return unboxed, record.found is None or len(unboxed) == 2
 
 
 def _write_record(record: PictureRecord, target: Path, part: str, count: Counter[str]) -> None:
-    hands, complete = _hands_of(record)
+    labels, complete = _labels_of(record)
     if complete:
-        image = target / "images" / part / record.file.name
-        _link(record.file, image)
-        _write_labels(target, part, record.file.stem, hands, record.width, record.height, count)
+        _link(record.file, target / "images" / part / record.file.name)
+        size = (record.width, record.height)
+        _write_labels(target, part, record.file.stem, labels, size, count)
         return
-    if not hands:
+    if not labels:
         count["skipped"] += 1
         return
     picture = cv2.imread(str(record.file))
     if picture is None:
         raise ImageError(f"cannot read the picture {record.file}")
-    for number, hand in enumerate(hands):
-        x1, y1, x2, y2 = _surroundings(hand.box, record.width, record.height)
-        shift = np.array([x1, y1], np.float64)
+    for number, label in enumerate(labels):
+        x1, y1, x2, y2 = _surroundings(label.box, record.width, record.height)
         inside = [
-            HandLabel(
-                other.box - np.tile(shift, 2),
-                other.side,
-                None if other.keypoints is None else other.keypoints - shift,
-            )
-            for other in hands
+            other.shifted(x1, y1)
+            for other in labels
             if _inside_share(other.box, (x1, y1, x2, y2)) > 0.5
         ]
         stem = f"{record.file.stem}_cut{number}"
@@ -219,7 +153,7 @@ def _write_record(record: PictureRecord, target: Path, part: str, count: Counter
         if not ok:
             raise ImageError(f"cannot encode a cut-out of {record.file}")
         _write_bytes(target / "images" / part / f"{stem}.jpg", data.tobytes())
-        _write_labels(target, part, stem, inside, x2 - x1, y2 - y1, count)
+        _write_labels(target, part, stem, inside, (x2 - x1, y2 - y1), count)
         count["cut out"] += 1
 
 
@@ -227,40 +161,27 @@ def _write_labels(
     target: Path,
     part: str,
     stem: str,
-    hands: list[HandLabel],
-    width: int,
-    height: int,
+    labels: list[_Label],
+    size: tuple[int, int],
     count: Counter[str],
 ) -> None:
     rows = []
-    size = np.array([width, height], np.float64)
-    for hand in hands:
-        low = np.clip(hand.box[:2] / size, 0, 1)
-        high = np.clip(hand.box[2:] / size, 0, 1)
+    for label in labels:
+        low, high = np.clip(label.box.reshape(2, 2) / size, 0, 1)
         keypoints = np.zeros((NUM_JOINTS, 3))
-        if hand.keypoints is not None:
-            place = hand.keypoints / size
+        if label.keypoints is not None:
+            place = label.keypoints / size
             seen = ((place >= 0) & (place <= 1)).all(1)
             keypoints[seen] = np.concatenate((place[seen], np.full((seen.sum(), 1), 2.0)), 1)
-        values = np.concatenate(((low + high) / 2, high - low))
-        row = [str(hand.side), *(f"{value:.6f}" for value in values)]
-        for x, y, visible in keypoints:
-            row += [f"{x:.6f}", f"{y:.6f}", str(int(visible))]
+        row = [str(label.side), *(f"{value:.6f}" for value in (*((low + high) / 2), *(high - low)))]
+        for x, y, visibility in keypoints:
+            row += [f"{x:.6f}", f"{y:.6f}", str(int(visibility))]
         rows.append(" ".join(row) + "\n")
         count["hands"] += 1
-        count["with keypoints"] += hand.keypoints is not None
-        count["side unknown"] += hand.side not in (LEFT, RIGHT)
+        count["with keypoints"] += label.keypoints is not None
+        count["side unknown"] += label.side == UNKNOWN_SIDE
     count["pictures"] += 1
-    _write_text(target / "labels" / part / f"{stem}.txt", "".join(rows))
-
-
-def _overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU (N, M) of xyxy boxes (N, 4) and (M, 4)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1) for boxes in (first, second)]
-    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
+    _write_bytes(target / "labels" / part / f"{stem}.txt", "".join(rows).encode())
 
 
 def _inside_share(box: np.ndarray, window: tuple[int, int, int, int]) -> float:
@@ -290,10 +211,6 @@ def _link(picture: Path, place: Path) -> None:
         os.symlink(picture.resolve(), place)
     except OSError:
         _write_bytes(place, picture.read_bytes())
-
-
-def _write_text(path: Path, text: str) -> None:
-    _write_bytes(path, text.encode())
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

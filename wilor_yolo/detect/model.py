@@ -107,9 +107,8 @@ class HandDetector(YOLO):
             raise HandError("train needs data=<your data YAML>")
         if isinstance(settings["data"], (list, tuple)):
             raise HandError("train takes one data YAML; list several folders under its train: key")
-        if weights := settings.get("pretrained"):
-            if isinstance(weights, (str, Path)):
-                settings["pretrained"] = str(_existing(Path(weights)))
+        if isinstance(settings.get("pretrained"), (str, Path)):
+            settings["pretrained"] = str(_existing(Path(settings["pretrained"])))
         old = HandOptions.from_model_yaml(self.model.yaml)
         new = HandOptions(**{name: given.get(name, getattr(old, name)) for name in old.names()})
         self.model.yaml = new.to_model_yaml(self.model.yaml)

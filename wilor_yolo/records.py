@@ -1,0 +1,121 @@
+"""Annotated pictures on disk: a folder with `labels.jsonl`, one JSON object a picture.
+
+Keys: `file`, `source`, `width`, `height`; optional `boxes_xyxy` (hands boxed by people, px, no
+side), `boxes_complete` (false: other hands have no box), `mediapipe` (hands found by an annotator
+network: `side`, `score`, 21 `keypoints_px`), and for sets with true joints `joints_3d_m` (21, 3),
+`K` (3, 3) and `side`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import HandError
+from .geometry import project
+from .skeleton import NUM_JOINTS, SIDE_NAMES
+
+__all__ = ["AnnotatedHand", "PictureRecord", "keypoint_box", "read_records"]
+
+_SIDES = {name: side for side, name in SIDE_NAMES.items()}
+_PAD = 0.10
+
+
+@dataclass(frozen=True)
+class AnnotatedHand:
+    """A hand with joints: `side`, `keypoints` (21, 2) px, `score` (1 when measured)."""
+
+    side: int
+    keypoints: np.ndarray
+    score: float = 1.0
+
+    @property
+    def box(self) -> np.ndarray:
+        """Rectangle (4,) xyxy px of the keypoints, padded."""
+        return keypoint_box(self.keypoints)
+
+
+@dataclass(frozen=True)
+class PictureRecord:
+    """One picture and what is known about its hands.
+
+    Attributes:
+        file: path of the picture.
+        source: name of the data set it comes from.
+        width, height: px.
+        boxes: (N, 4) xyxy px drawn by people, or None when nobody did.
+        boxes_complete: whether every hand has a box.
+        found: hands an annotator network found, or None when none was asked.
+        true_hand: the hand with measured joints, for sets that have them.
+        joints_3d: (21, 3) of `true_hand`, metres in the camera frame of `intrinsics` (3, 3).
+    """
+
+    file: Path
+    source: str
+    width: int
+    height: int
+    boxes: np.ndarray | None = None
+    boxes_complete: bool = False
+    found: tuple[AnnotatedHand, ...] | None = None
+    true_hand: AnnotatedHand | None = None
+    joints_3d: np.ndarray | None = None
+    intrinsics: np.ndarray | None = None
+
+
+def keypoint_box(keypoints: np.ndarray) -> np.ndarray:
+    """Box (4,) xyxy px around keypoints (K, 2): their rectangle and 10 % of its larger side."""
+    low, high = keypoints.min(0), keypoints.max(0)
+    pad = _PAD * (high - low).max()
+    return np.concatenate((low - pad, high + pad))
+
+
+def read_records(folder: str | Path) -> list[PictureRecord]:
+    """Read `labels.jsonl` of `folder`.
+
+    Raises:
+        HandError: the file is missing, or a line does not have the layout above.
+    """
+    path = Path(folder) / "labels.jsonl"
+    if not path.is_file():
+        raise HandError(f"no labels.jsonl in {folder}; give a folder that holds one")
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            records.append(_record(json.loads(line), path.parent))
+        except (KeyError, TypeError, ValueError) as error:
+            raise HandError(f"{path}:{number}: not a picture record ({error!r})") from error
+    return records
+
+
+def _record(row: dict[str, Any], root: Path) -> PictureRecord:
+    boxes, found, joints = (row.get(key) for key in ("boxes_xyxy", "mediapipe", "joints_3d_m"))
+    record = {
+        "file": root / row["file"],
+        "source": str(row["source"]),
+        "width": int(row["width"]),
+        "height": int(row["height"]),
+        "boxes_complete": bool(row.get("boxes_complete")),
+    }
+    if boxes is not None:
+        record["boxes"] = np.asarray(boxes, np.float64).reshape(-1, 4)
+    if found is not None:
+        record["found"] = tuple(
+            AnnotatedHand(_SIDES[hand["side"]], _points(hand["keypoints_px"]), float(hand["score"]))
+            for hand in found
+        )
+    if joints is not None:
+        joints = np.asarray(joints, np.float64).reshape(NUM_JOINTS, 3)
+        intrinsics = np.asarray(row["K"], np.float64).reshape(3, 3)
+        record["joints_3d"], record["intrinsics"] = joints, intrinsics
+        record["true_hand"] = AnnotatedHand(_SIDES[row["side"]], project(joints, intrinsics))
+    return PictureRecord(**record)
+
+
+def _points(values: list[Any]) -> np.ndarray:
+    return np.asarray(values, np.float64).reshape(NUM_JOINTS, 2)
