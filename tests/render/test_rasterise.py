@@ -55,7 +55,7 @@ def cast_rays(meshes, faces, intrinsics, size, near=NEAR):
         edge1, edge2 = corners[1] - corners[0], corners[2] - corners[0]
         p = np.cross(rays, edge2)
         determinant = p @ edge1
-            with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             u = p @ -corners[0] / determinant
             q = np.cross(-corners[0], edge1)
             v = rays @ q / determinant
