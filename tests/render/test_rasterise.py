@@ -11,32 +11,6 @@ SIZE = (48, 40)
 K = np.array([[50.0, 0, 23.5], [0, 50, 19.5], [0, 0, 1]])
 
 
-def ball(centre, radius, rings=9, sectors=12):
-    """A closed mesh of triangles, counter-clockwise from outside."""
-    polar = np.linspace(0, np.pi, rings + 1)[1:-1]
-    around = np.arange(sectors) / sectors * 2 * np.pi
-    ring = np.stack(
-        [
-            np.outer(np.sin(polar), np.cos(around)),
-            np.outer(np.sin(polar), np.sin(around)),
-            np.outer(np.cos(polar), np.ones(sectors)),
-        ],
-        axis=-1,
-    ).reshape(-1, 3)
-    vertices = np.concatenate([ring, [[0, 0, 1], [0, 0, -1]]])
-    top, bottom = len(ring), len(ring) + 1
-    faces = []
-    for k in range(sectors):
-        after = (k + 1) % sectors
-        faces.append([top, k, after])
-        for r in range(rings - 2):
-            a, b = r * sectors + k, r * sectors + after
-            faces += [[a, a + sectors, b], [b, a + sectors, b + sectors]]
-        last = (rings - 2) * sectors
-        faces.append([last + k, bottom, last + after])
-    return vertices * radius + centre, np.array(faces)
-
-
 def cast_rays(meshes, faces, intrinsics, size, near=NEAR):
     """The slow way: every pixel against every triangle (Moeller and Trumbore)."""
     width, height = size
@@ -77,19 +51,25 @@ def cast_rays(meshes, faces, intrinsics, size, near=NEAR):
     )
 
 
-SCENES = {
-    "one behind the other": [ball([0, 0, 0.5], 0.1), ball([0.05, 0.02, 0.8], 0.2)],
-    "cut through one another": [ball([-0.02, 0, 0.5], 0.1), ball([0.06, 0.01, 0.52], 0.1)],
-    "over the border": [ball([-0.25, -0.2, 0.5], 0.1), ball([0.25, 0.21, 0.5], 0.15)],
-    "around the camera": [ball([0.1, 0.05, 0.1], 0.3), ball([0, 0, 0.9], 0.1)],
-    "behind the camera": [ball([0, 0, -0.5], 0.1), ball([0.0, 0.1, 0.5], 0.1)],
-    "smaller than a pixel": [ball([0.003, 0.002, 9.0], 0.05), ball([0.5, 0.1, 3.0], 0.02)],
+SCENES = {  # centre and radius of balls
+    "one behind the other": [([0, 0, 0.5], 0.1), ([0.05, 0.02, 0.8], 0.2)],
+    "cut through one another": [([-0.02, 0, 0.5], 0.1), ([0.06, 0.01, 0.52], 0.1)],
+    "over the border": [([-0.25, -0.2, 0.5], 0.1), ([0.25, 0.21, 0.5], 0.15)],
+    "around the camera": [([0.1, 0.05, 0.1], 0.3), ([0, 0, 0.9], 0.1)],
+    "behind the camera": [([0, 0, -0.5], 0.1), ([0.0, 0.1, 0.5], 0.1)],
+    "smaller than a pixel": [([0.003, 0.002, 9.0], 0.05), ([0.5, 0.1, 3.0], 0.02)],
 }
 
 
+@pytest.fixture
+def scene(ball):
+    """``scene(name)`` -> vertices of each mesh, faces of each mesh."""
+    return lambda name: tuple(zip(*(ball(*each) for each in SCENES[name]), strict=True))
+
+
 @pytest.mark.parametrize("name", SCENES)
-def test_same_as_casting_every_ray(name):
-    meshes, faces = zip(*SCENES[name], strict=True)
+def test_same_as_casting_every_ray(name, scene):
+    meshes, faces = scene(name)
     raster = rasterise(meshes, faces, K, SIZE)
     depth, mesh_id, face_id, clear = cast_rays(meshes, faces, K, SIZE)
     assert clear.mean() > 0.97, "too few pixels to compare"
@@ -99,8 +79,8 @@ def test_same_as_casting_every_ray(name):
     assert (raster.face_id >= 0).any()
 
 
-def test_overlapping_meshes_show_both():
-    meshes, faces = zip(*SCENES["cut through one another"], strict=True)
+def test_overlapping_meshes_show_both(scene):
+    meshes, faces = scene("cut through one another")
     raster = rasterise(meshes, faces, K, SIZE)
     assert {-1, 0, 1} == set(np.unique(raster.mesh_id))
     swapped = rasterise(meshes[::-1], faces[::-1], K, SIZE)
@@ -109,7 +89,7 @@ def test_overlapping_meshes_show_both():
     np.testing.assert_array_equal(raster.mesh_id[seen], 1 - swapped.mesh_id[seen])
 
 
-def test_barycentric_weights_give_back_the_point():
+def test_barycentric_weights_give_back_the_point(ball):
     vertices, faces = ball([0.05, -0.02, 0.4], 0.12)
     raster = rasterise(vertices, faces, K, SIZE)
     y, x = np.nonzero(raster.face_id >= 0)
@@ -157,8 +137,8 @@ def test_the_near_plane_leaves_no_crack():
     np.testing.assert_allclose(raster.depth[10:30], np.tile(expected, (20, 1)), rtol=1e-5)
 
 
-def test_large_pictures_go_through_in_batches(monkeypatch):
-    meshes, faces = zip(*SCENES["around the camera"], strict=True)
+def test_large_pictures_go_through_in_batches(monkeypatch, scene):
+    meshes, faces = scene("around the camera")
     whole = rasterise(meshes, faces, K, SIZE)
     monkeypatch.setattr(module, "_BATCH", 50)
     monkeypatch.setattr(module, "_PIECE", 7)
@@ -167,7 +147,7 @@ def test_large_pictures_go_through_in_batches(monkeypatch):
     np.testing.assert_array_equal(whole.depth, pieces.depth)
 
 
-def test_samples_are_where_they_are_said_to_be():
+def test_samples_are_where_they_are_said_to_be(ball):
     vertices, faces = ball([0.03, 0.01, 0.5], 0.1)
     triangles = module.join_meshes(vertices, faces)
     visible = module.visible_faces(triangles, K, SIZE, samples=2)
@@ -183,8 +163,8 @@ def test_samples_are_where_they_are_said_to_be():
         np.testing.assert_allclose(1 / visible.inverse_depth(keys[seen]), alone.depth[seen], 1e-6)
 
 
-def test_hiding_backs_changes_nothing_for_closed_meshes():
-    meshes, faces = zip(*SCENES["cut through one another"], strict=True)
+def test_hiding_backs_changes_nothing_for_closed_meshes(scene):
+    meshes, faces = scene("cut through one another")
     triangles = module.join_meshes(meshes, faces)
     every = module.visible_faces(triangles, K, SIZE, samples=2)
     fronts = module.visible_faces(triangles, K, SIZE, samples=2, hide_backs=True)
@@ -192,7 +172,7 @@ def test_hiding_backs_changes_nothing_for_closed_meshes():
     assert (every.keys != 0).any()
 
 
-def test_broken_vertices_are_left_out():
+def test_broken_vertices_are_left_out(ball):
     vertices, faces = ball([0, 0, 0.5], 0.1)
     whole = rasterise(vertices, faces, K, SIZE)
     vertices[3] = np.nan
@@ -209,7 +189,7 @@ def test_no_mesh():
     assert raster.face_id.shape == SIZE[::-1]
 
 
-def test_errors_are_plain():
+def test_errors_are_plain(ball):
     vertices, faces = ball([0, 0, 0.5], 0.1)
     with pytest.raises(HandError, match="one each"):
         rasterise([vertices, vertices], [faces], K, SIZE)
