@@ -7,11 +7,12 @@ is computed once for each paint, in linear light, for a grid of normals.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["GRID", "paint_table", "towards_camera"]
+__all__ = ["GRID", "paint_table", "to_linear", "towards_camera"]
 
 # Cells along x and y of the unit disc of normals that face the camera.
 GRID = 384
@@ -53,7 +54,7 @@ def paint_table(rgb: tuple[int, int, int], inside: bool = False) -> np.ndarray:
     )
     half = key + np.array([0, 0, -1])
     gloss = np.maximum(normal @ (half / np.linalg.norm(half)), 0) ** _GLOSS_POWER
-    albedo = _to_linear(np.array(rgb, np.float64) / 255)
+    albedo = to_linear(rgb)
     light = albedo * diffuse[:, None]
     light = light * _INSIDE if inside else light + _GLOSS_STRENGTH * gloss[:, None]
     table = np.ascontiguousarray(255 * _to_srgb(np.clip(light, 0, 1))[:, ::-1], dtype=np.float32)
@@ -81,7 +82,9 @@ def towards_camera(vertices: np.ndarray) -> np.ndarray:
     )
 
 
-def _to_linear(srgb: np.ndarray) -> np.ndarray:
+def to_linear(rgb: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Linear light 0 to 1 of sRGB values 0 to 255."""
+    srgb = np.asarray(rgb, np.float64) / 255
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
