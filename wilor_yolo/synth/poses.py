@@ -322,17 +322,17 @@ def _rest_spheres() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.
             radius.append(0.010)
             group.append(5)
             along.append(0.0)
-    owner, group, along = np.array(owner), np.array(group), np.array(along)
-    first, second = np.triu_indices(len(owner), 1)
-    different = group[first] != group[second]
+    joint, part, place = np.array(owner), np.array(group), np.array(along)
+    first, second = np.triu_indices(len(joint), 1)
+    different = part[first] != part[second]
     # Neighbouring fingers share the web of skin, and the bases of all of them the palm.
-    roots = (along[first] < 0.6) & (along[second] < 0.6)
-    thumb_root = ((group[first] == 4) & (along[first] < 1.5)) | (
-        (group[second] == 4) & (along[second] < 1.5)
+    roots = (place[first] < 0.6) & (place[second] < 0.6)
+    thumb_root = ((part[first] == 4) & (place[first] < 1.5)) | (
+        (part[second] == 4) & (place[second] < 1.5)
     )
-    finger_to_palm = (group[second] == 5) & (along[first] < 1.0)
+    finger_to_palm = (part[second] == 5) & (place[first] < 1.0)
     keep = different & ~roots & ~thumb_root & ~finger_to_palm
-    return owner, np.array(centre), np.array(radius), np.stack([first, second], 1)[keep], group
+    return joint, np.array(centre), np.array(radius), np.stack([first, second], 1)[keep], part
 
 
 _OWNER, _CENTRE, _RADIUS, _PAIRS, _GROUP = _rest_spheres()

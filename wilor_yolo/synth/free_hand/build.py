@@ -209,7 +209,7 @@ def mirror_to_left(hand: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Compressed .npz, written under a temporary name first."""
     temporary = path.with_name(path.name + ".tmp.npz")
-    np.savez_compressed(temporary, **arrays)
+    np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
     os.replace(temporary, path)
 
 

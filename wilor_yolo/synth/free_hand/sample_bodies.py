@@ -201,7 +201,7 @@ def sample_arms(count: int = 400, seed: int = 0, wheel: str | Path | None = None
     renumber = np.full(HM08_VERTICES, -1)
     renumber[ids] = np.arange(len(ids))
     corner_uv = model.face_texture_coordinate_indices.numpy()[inside]
-    weights = dense[np.ix_(ids, arm_bones)]
+    weights = dense[ids][:, arm_bones]
     return ArmSamples(
         vertices=np.concatenate(vertices).astype(np.float32),
         heads=np.concatenate(heads).astype(np.float32),
