@@ -1,13 +1,11 @@
 """Read hand models in MANO format: `.npz`, and the licensed `MANO_RIGHT.pkl` without chumpy.
 
-A pickle can run anything, so a MANO `.pkl` is opened by an unpickler that knows the dozen names
-such files use and refuses every other one before it is imported.
+A pickle can run anything, so a MANO `.pkl` goes through :mod:`wilor_yolo.unpickle`, which knows the
+dozen names such files use, runs none of them and refuses every other one.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,10 @@ import numpy as np
 
 from ..errors import WeightsError
 from ..skeleton import MANO_PARENTS, NUM_VERTICES
+from ..unpickle import NUMPY_NAMES, Name, PickledArray, Record, SparseColumns, read_pickle
 from ..weights_dir import FREE_HAND, shipped
 
-__all__ = ["HandModel", "load_hand_model", "repair_left_shapedirs"]
+__all__ = ["HandModel", "check_hand_model", "load_hand_model", "repair_left_shapedirs"]
 
 NUM_BETAS = 10
 
@@ -35,7 +34,7 @@ class HandModel:
         shapedirs: (778, 3, 10) shape directions of unit variance.
         posedirs: (778, 3, 135) pose correctives.
         hands_mean: (45,) mean finger pose, axis-angle.
-        hands_components: (45, 45) pose directions, a row each.
+        hands_components: (45, 45) pose directions, a row each; a checkpoint keeps the first few.
         side: ``"left"`` or ``"right"``.
         wrist_faces: (14, 3) faces that close the wrist, or None if the file names none.
     """
@@ -94,15 +93,30 @@ def repair_left_shapedirs(left: HandModel, right: HandModel) -> HandModel:
     return replace(left, shapedirs=repaired)
 
 
+_MANO_KEYS = (
+    "v_template",
+    "f",
+    "weights",
+    "J_regressor",
+    "shapedirs",
+    "posedirs",
+    "hands_mean",
+    "hands_components",
+)
+
+
 def _from_mano_keys(data: dict[str, Any], path: Path, side: str) -> HandModel:
+    missing = [key for key in _MANO_KEYS if key not in data]
+    if missing:
+        raise WeightsError(
+            f"{path} lacks {', '.join(missing)}; it is no hand model in MANO format."
+        )
     try:
-        regressor = data["J_regressor"]
-        regressor = regressor.toarray() if hasattr(regressor, "toarray") else regressor
         model = HandModel(
             v_template=_array(data["v_template"]),
             faces=np.asarray(data["f"]).astype(np.int64),
             weights=_array(data["weights"]),
-            J_regressor=_array(regressor),
+            J_regressor=_array(data["J_regressor"]),
             shapedirs=_array(data["shapedirs"])[..., :NUM_BETAS],
             posedirs=_array(data["posedirs"]),
             hands_mean=_array(data["hands_mean"]),
@@ -110,8 +124,18 @@ def _from_mano_keys(data: dict[str, Any], path: Path, side: str) -> HandModel:
             side=side,
             wrist_faces=np.asarray(data["f_cap"]).astype(np.int64) if "f_cap" in data else None,
         )
-    except KeyError as error:
-        raise WeightsError(f"{path} lacks {error}; it is no hand model in MANO format.") from None
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path} holds something else than numbers: {error}") from None
+    check_hand_model(model, path)
+    return model
+
+
+def check_hand_model(model: HandModel, source: str | Path) -> None:
+    """Raise unless every array has MANO's shape and is finite.
+
+    Raises:
+        WeightsError: naming `source` and the array.
+    """
     joints = len(MANO_PARENTS)
     expected = {
         "v_template": (NUM_VERTICES, 3),
@@ -119,69 +143,65 @@ def _from_mano_keys(data: dict[str, Any], path: Path, side: str) -> HandModel:
         "J_regressor": (joints, NUM_VERTICES),
         "shapedirs": (NUM_VERTICES, 3, NUM_BETAS),
         "posedirs": (NUM_VERTICES, 3, 9 * (joints - 1)),
+        "hands_mean": (3 * (joints - 1),),
     }
     for name, shape in expected.items():
         if getattr(model, name).shape != shape:
             raise WeightsError(
-                f"{path}: {name} has shape {getattr(model, name).shape}, a MANO hand has {shape}."
+                f"{source}: {name} has shape {getattr(model, name).shape}, a MANO hand has {shape}."
             )
-    return model
+        if not np.isfinite(getattr(model, name)).all():
+            raise WeightsError(f"{source}: {name} holds numbers that are not finite.")
+    faces = model.faces
+    if faces.ndim != 2 or faces.shape[1] != 3 or not 0 <= faces.min() <= faces.max() < NUM_VERTICES:
+        raise WeightsError(f"{source}: its faces are no triangles of {NUM_VERTICES} vertices.")
 
 
 def _array(value: Any) -> np.ndarray:
     return np.asarray(value, dtype=np.float32)
 
 
-class _Chumpy:
-    """Stands in for chumpy's `Ch` and `Select`: remembers the state and can be read as an array."""
+class _Chumpy(Record):
+    """chumpy's `Ch`, an array, and `Select`, entries of another array by flat index."""
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if "x" in self.__dict__:
-            values = np.asarray(self.x)
-        else:  # Select: some entries of another array, by flat index
-            values = np.asarray(self.a).ravel()[np.asarray(self.idxs)]
-            values = values.reshape(self.preferred_shape)
-        return values if dtype is None else values.astype(dtype)
-
-
-def _allowed(module: str, name: str) -> Any:
-    if module.startswith("chumpy") and name in ("Ch", "Select"):
-        return _Chumpy
-    if module.split(".")[0] == "numpy" and module.endswith(("multiarray", "numeric")):
-        from numpy._core import multiarray
-
-        if name in ("_reconstruct", "scalar"):
-            return getattr(multiarray, name)
-    if module == "numpy" and name in ("ndarray", "dtype"):
-        return getattr(np, name)
-    if module.startswith("scipy.sparse") and name in ("csc_matrix", "csr_matrix", "coo_matrix"):
-        import scipy.sparse
-
-        return getattr(scipy.sparse, name)
-    if (module, name) == ("_codecs", "encode"):
-        import codecs
-
-        return codecs.encode
-    raise WeightsError(
-        f"it asks for {module}.{name}, which no MANO file needs; the file was not opened further"
-    )
+    def numpy(self) -> np.ndarray:
+        if isinstance(self.state, dict) and "x" in self.state:
+            return _plain(self.state["x"])
+        source, indices = _plain(self.attribute("a")), _plain(self.attribute("idxs"))
+        if indices.dtype.kind not in "iu" or (
+            indices.size and not 0 <= indices.min() <= indices.max() < source.size
+        ):
+            raise WeightsError("a Select in it points outside its array")
+        try:
+            return source.ravel()[indices].reshape(self.attribute("preferred_shape"))
+        except (TypeError, ValueError):
+            raise WeightsError("a Select in it does not fit its shape") from None
 
 
-class _ManoUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        return _allowed(module, name)
+_MANO_NAMES: dict[Name, type] = {
+    **NUMPY_NAMES,
+    ("chumpy.ch", "Ch"): _Chumpy,
+    ("chumpy", "Ch"): _Chumpy,
+    ("chumpy.reordering", "Select"): _Chumpy,
+    ("scipy.sparse.csc", "csc_matrix"): SparseColumns,
+    ("scipy.sparse._csc", "csc_matrix"): SparseColumns,
+}
+
+
+def _plain(value: Any) -> Any:
+    """An array for a record of one; anything else as it is."""
+    if isinstance(value, (PickledArray, SparseColumns, _Chumpy)):
+        return value.numpy()
+    return value
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:
     try:
-        data = _ManoUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        data = read_pickle(path.read_bytes(), _MANO_NAMES, inert=("chumpy",))
+        if not isinstance(data, dict):
+            raise WeightsError(f"it holds a {type(data).__name__} and no dictionary")
+        return {name: _plain(data[name]) for name in _MANO_KEYS if name in data}
     except WeightsError as error:
         raise WeightsError(f"{path} is not a MANO file: {error}.") from None
-    except Exception as error:  # damaged pickles raise anything at all
-        raise WeightsError(f"{path} is damaged or no pickle: {error}") from error
-    if not isinstance(data, dict):
-        raise WeightsError(f"{path} holds a {type(data).__name__}, not a MANO dictionary.")
-    return data
+    except (TypeError, ValueError, RecursionError) as error:  # nonsense inside known records
+        raise WeightsError(f"{path} is not a MANO file: it is damaged: {error}.") from None
