@@ -19,7 +19,7 @@ __all__ = ["draw_meshes", "render_overlay"]
 
 _SAMPLES = 2  # along each axis of a pixel
 # Samples looked at in one go: a band of rows of a large picture. Bounds the memory.
-_BAND_SAMPLES = 6_000_000
+_BAND_SAMPLES = 2_000_000
 # Two samples of a pixel whose depths differ by more than this share lie on two surfaces.
 _DEPTH_JUMP = 0.004
 

@@ -8,7 +8,7 @@ finger on skeletons. Lines and letters grow with the picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import supervision as sv
@@ -63,13 +63,12 @@ class MeshAnnotator(BaseAnnotator):
         self.close_wrist = close_wrist
 
     @ensure_cv2_image_for_class_method
-    def annotate(self, scene: Any, detections: Hands) -> Any:
+    def annotate(self, scene: Any, hands: Hands) -> Any:  # type: ignore[override]
         """Draw the meshes of the hands into the picture.
 
         Raises:
             HandError: the hands are not reconstructed, or belong to a picture of another size.
         """
-        hands = detections
         _check(scene, hands)
         if not len(hands):
             return scene
@@ -120,9 +119,8 @@ class HandBoxAnnotator(BaseAnnotator):
         self.color_lookup = color_lookup
 
     @ensure_cv2_image_for_class_method
-    def annotate(self, scene: Any, detections: Hands) -> Any:
+    def annotate(self, scene: Any, hands: Hands) -> Any:  # type: ignore[override]
         """Draw the boxes of the hands into the picture."""
-        hands = detections
         _check(scene, hands)
         if not len(hands):
             return scene
@@ -173,35 +171,39 @@ class HandSkeletonAnnotator(BaseAnnotator):
         self.outline = outline
 
     @ensure_cv2_image_for_class_method
-    def annotate(self, scene: Any, detections: Hands) -> Any:
+    def annotate(self, scene: Any, hands: Hands) -> Any:  # type: ignore[override]
         """Draw the skeletons of the hands into the picture.
 
         Raises:
             HandError: the hands have no keypoints, or belong to a picture of another size.
         """
-        hands = detections
         _check(scene, hands)
         if not len(hands):
             return scene
         points = to_keypoints(hands, self.source)
-        near = np.isfinite(points.xy).all(-1) & (np.abs(points.xy) < _FARTHEST).all(-1)
-        points.visible = near if points.visible is None else points.visible & near
+        near = np.isfinite(points.xy) & (np.abs(points.xy) < _FARTHEST)
+        visible: np.ndarray = np.asarray(near.all(axis=-1))
+        if points.visible is not None:
+            visible = visible & points.visible
         if points.keypoint_confidence is not None:
-            points.visible &= points.keypoint_confidence >= self.min_confidence
+            visible = visible & (points.keypoint_confidence >= self.min_confidence)
+        points.visible = visible
         points.xy = np.rint(points.xy)  # supervision cuts the decimals off
-        thickness = self._thickness_of(points, scene)
+        thickness = self._thickness_of(points.xy, visible, scene)
 
         def draw(canvas: np.ndarray) -> None:
             for i in _far_to_near(hands):
-                _draw_skeleton(canvas, points[[i]], int(thickness[i]), self.outline)
+                _draw_skeleton(
+                    canvas, cast(sv.KeyPoints, points[[i]]), int(thickness[i]), self.outline
+                )
 
         _draw_in(scene, draw)
         return scene
 
-    def _thickness_of(self, points: sv.KeyPoints, scene: np.ndarray) -> np.ndarray:
+    def _thickness_of(self, xy: np.ndarray, visible: np.ndarray, scene: np.ndarray) -> np.ndarray:
         if self.thickness is not None:
-            return np.full(len(points), self.thickness)
-        known = np.where(points.visible[..., None], points.xy, np.nan)
+            return np.full(len(xy), self.thickness)
+        known = np.where(visible[..., None], xy, np.nan)
         with np.errstate(invalid="ignore"):
             lowest = np.fmin.reduce(known, axis=1)
             highest = np.fmax.reduce(known, axis=1)
@@ -238,9 +240,8 @@ class HandAnnotator(BaseAnnotator):
         self._boxes = HandBoxAnnotator(color, color_lookup=color_lookup) if boxes else None
 
     @ensure_cv2_image_for_class_method
-    def annotate(self, scene: Any, detections: Hands) -> Any:
+    def annotate(self, scene: Any, hands: Hands) -> Any:  # type: ignore[override]
         """Draw what there is to draw of the hands into the picture."""
-        hands = detections
         _check(scene, hands)
         if self._mesh and hands.reconstructed:
             self._mesh.annotate(scene, hands)
@@ -265,9 +266,10 @@ def _draw_skeleton(scene: np.ndarray, points: sv.KeyPoints, thickness: int, outl
         colour = sv.Color(*FINGER_COLOURS[finger])
         edges = every_edge[bones * i : bones * (i + 1)]
         sv.EdgeAnnotator(colour, thickness, edges).annotate(scene, points)
-        joints = points[:, [b - 1 for _, b in edges]]
+        joints = cast(sv.KeyPoints, points[:, [b - 1 for _, b in edges]])
         sv.VertexAnnotator(colour, radius).annotate(scene, joints)
-    sv.VertexAnnotator(_WRIST_COLOUR, radius).annotate(scene, points[:, [0]])
+    wrist = cast(sv.KeyPoints, points[:, [0]])
+    sv.VertexAnnotator(_WRIST_COLOUR, radius).annotate(scene, wrist)
 
 
 def _far_to_near(hands: Hands) -> Iterable[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import supervision as sv
 
@@ -94,5 +96,5 @@ def _class_id(hands: Hands) -> np.ndarray:
     return np.where(np.asarray(hands.is_right, bool), RIGHT, LEFT).astype(int)
 
 
-def _class_name(hands: Hands) -> dict[str, np.ndarray]:
+def _class_name(hands: Hands) -> dict[str, Any]:
     return {"class_name": np.array([SIDE_NAMES[int(c)] for c in _class_id(hands)], dtype=str)}

@@ -120,13 +120,14 @@ def save_ply(hands: Hands, path: str | Path, close_wrist: bool = True) -> Path:
     corners = np.concatenate([s.faces + n for s, n in zip(surfaces, starts, strict=True)])
     faces = np.zeros(len(corners), [("count", "u1"), ("corners", "<i4", 3)])
     faces["count"], faces["corners"] = 3, corners
+    names = vertices.dtype.names or ()
     kinds = {"f": "float", "u": "uchar"}
     header = [
         "ply",
         "format binary_little_endian 1.0",
         "comment wilor_yolo: metres, x right, y up, z towards the viewer",
         f"element vertex {len(vertices)}",
-        *(f"property {kinds[vertices.dtype[n].kind]} {n}" for n in vertices.dtype.names),
+        *(f"property {kinds[vertices.dtype[n].kind]} {n}" for n in names),
         f"element face {len(faces)}",
         "property list uchar int vertex_indices",
         "end_header",
