@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from wilor_yolo.errors import ImageError
+from wilor_yolo.sources import Pictures, Video, find_source, read_frames
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """b.jpg, a.PNG, notes.md, .hidden.jpg and sub/c.png."""
+    root = tmp_path / "shots"
+    (root / "sub").mkdir(parents=True)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for name in ("b.jpg", "a.PNG", ".hidden.jpg", "sub/c.png"):
+        cv2.imwrite(str(root / name), picture)
+    (root / "notes.md").write_text("hello", encoding="utf-8")
+    return root
+
+
+def _names(source: object) -> list[str]:
+    found = find_source(source)  # type: ignore[arg-type]
+    assert isinstance(found, Pictures)
+    return [path.name for path in found.paths]
+
+
+def test_one_picture(folder: Path) -> None:
+    assert _names(folder / "b.jpg") == ["b.jpg"]
+    assert _names(f" {folder / 'b.jpg'} ") == ["b.jpg"]
+    # What the user names is tried, whatever its suffix.
+    assert _names(folder / "notes.md") == ["notes.md"]
+
+
+def test_folder_is_sorted_and_not_deep(folder: Path) -> None:
+    assert _names(folder) == ["a.PNG", "b.jpg"]
+
+
+def test_glob(folder: Path) -> None:
+    assert _names(folder / "*.jpg") == ["b.jpg"]
+    assert _names(folder / "**" / "*") == ["a.PNG", "b.jpg", "c.png"]
+    with pytest.raises(ImageError, match=r"no picture matches .*\*\.gif"):
+        find_source(folder / "*.gif")
+
+
+def test_a_file_whose_name_looks_like_a_glob(folder: Path) -> None:
+    (folder / "b.jpg").rename(folder / "b[1].jpg")
+    assert _names(folder / "b[1].jpg") == ["b[1].jpg"]
+
+
+def test_list_is_relative_to_itself(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = folder / "list.txt"
+    listing.write_text(
+        f"# some\n\nb.jpg\n sub/c.png \n{folder / 'a.PNG'}\nshots/b.jpg\n", encoding="utf-8-sig"
+    )
+    monkeypatch.chdir(tmp_path)
+    found = find_source(listing)
+    assert isinstance(found, Pictures)
+    assert [path.resolve() for path in found.paths] == [
+        folder / "b.jpg",
+        folder / "sub" / "c.png",
+        folder / "a.PNG",
+        folder / "b.jpg",
+    ]
+    listing.write_text("# nothing\n", encoding="utf-8")
+    with pytest.raises(ImageError, match=r"list\.txt lists no pictures"):
+        find_source(listing)
+    listing.write_bytes(b"\xff\xfe\x00bad")
+    with pytest.raises(ImageError, match=r"list\.txt is no list"):
+        find_source(listing)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.jpg does not exist"):
+        find_source(tmp_path / "gone.jpg")
+    with pytest.raises(ImageError, match="web address"):
+        find_source("https://example.com/a.jpg")
+    with pytest.raises(ImageError, match="holds no pictures; give a folder"):
+        find_source(tmp_path)
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(ImageError, match=r"holds no pictures \(but 1 videos"):
+        find_source(tmp_path)
+
+
+def test_video(write_video: Any) -> None:
+    frames = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(7)]
+    video = find_source(write_video(frames, fps=12.5))
+    assert isinstance(video, Video)
+    assert (video.size, video.frame_count, video.name) == ((64, 48), 7, "clip")
+    assert video.fps == pytest.approx(12.5)
+    read = list(read_frames(video))
+    assert [frame.index for frame in read] == list(range(7))
+    assert [frame.time for frame in read] == pytest.approx([i / 12.5 for i in range(7)])
+    assert [round(frame.image.mean() / 20) for frame in read] == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("stride", "max_frames", "expected"),
+    [(3, None, [0, 3, 6]), (1, 2, [0, 1]), (3, 2, [0, 3]), (10, None, [0]), (1, 0, [])],
+)
+def test_stride_and_limit(
+    write_video: Any, stride: int, max_frames: int | None, expected: list[int]
+) -> None:
+    video = find_source(write_video([np.full((48, 64, 3), 20 * i, np.uint8) for i in range(7)]))
+    assert isinstance(video, Video)
+    read = list(read_frames(video, stride=stride, max_frames=max_frames))
+    assert [frame.index for frame in read] == expected
+    assert [round(frame.image.mean() / 20) for frame in read] == expected
+
+
+def test_bad_videos(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"no video")
+    with pytest.raises(ImageError, match=r"clip\.mp4 is damaged or no video"):
+        find_source(path)
+    with pytest.raises(ImageError, match=r"gone\.mp4 does not exist"):
+        next(read_frames(Video(tmp_path / "gone.mp4", 30, (1, 1), None)))
+
+
+@pytest.mark.skipif(os.path.exists("/dev/video63"), reason="this machine has that camera")
+def test_camera_number() -> None:
+    with pytest.raises(ImageError, match="camera 63 cannot be opened"):
+        find_source("63")
+
+
+def test_a_file_named_like_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "0.png").rename(tmp_path / "0")
+    monkeypatch.chdir(tmp_path)
+    assert _names("0") == ["0"]

@@ -1,0 +1,302 @@
+"""`HandPipeline`: detector and reconstructor in one call, and their way through a video."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from .errors import HandError
+from .hands import Hands
+from .images import read_image
+from .skeleton import LEFT, RIGHT
+from .sources import Frame, Pictures, find_source, read_frames
+
+if TYPE_CHECKING:
+    from .detect.model import HandDetector
+    from .reconstruct.predictor import HandReconstructor
+
+__all__ = ["CONFIDENCE", "IMAGE_SIZE", "IOU", "HandPipeline", "SideVote", "can_track"]
+
+CONFIDENCE = 0.3  # detector score below which a box is no hand
+IMAGE_SIZE = 320  # px, what the shipped detector was trained at
+IOU = 0.5  # overlap above which two boxes are one hand
+DETECT_BATCH = 16  # pictures of one size that the detector sees at once; bounds memory
+
+_Picture = str | Path | np.ndarray
+
+
+def can_track() -> bool:
+    """Whether Ultralytics' trackers can run: they need `lap`, which is an extra."""
+    return find_spec("lap") is not None
+
+
+class HandPipeline:
+    """Find every hand in a picture and rebuild each one in 3D.
+
+    Args:
+        detector: a `HandDetector`, the path of a detector file, or None for the shipped weights.
+        reconstructor: a `HandReconstructor`, the path of a weight file, or None for the shipped
+            weights.
+        hand_model: MANO file for the reconstructor; only with a path or None as `reconstructor`.
+        device: torch device of both networks, such as ``"cpu"``, ``"cuda:0"`` or ``0``.
+        conf: lowest detector score of a hand, 0 to 1.
+        imgsz: longer side of the picture the detector sees, px.
+        iou: overlap (intersection over union) above which two boxes count as one hand.
+
+    Raises:
+        WeightsError: a weight file is missing or foreign.
+    """
+
+    def __init__(
+        self,
+        detector: HandDetector | str | Path | None = None,
+        reconstructor: HandReconstructor | str | Path | None = None,
+        *,
+        hand_model: str | Path | None = None,
+        device: str | int = "cpu",
+        conf: float = CONFIDENCE,
+        imgsz: int = IMAGE_SIZE,
+        iou: float = IOU,
+    ) -> None:
+        # Late: importing the pipeline must not cost loading two frameworks.
+        from .detect.model import HandDetector
+        from .reconstruct.predictor import HandReconstructor
+
+        torch_device = f"cuda:{device}" if str(device).isdecimal() else str(device)
+        if detector is None or isinstance(detector, (str, Path)):
+            detector = HandDetector(detector)
+        if reconstructor is None or isinstance(reconstructor, (str, Path)):
+            reconstructor = HandReconstructor(
+                reconstructor, hand_model=hand_model, device=torch_device
+            )
+        elif hand_model is not None:
+            raise HandError("give hand_model to HandReconstructor, or no reconstructor object here")
+        self.detector = detector
+        self.reconstructor = reconstructor
+        self.conf = conf
+        self.imgsz = imgsz
+        self.iou = iou
+        self.device = torch_device
+
+    @overload
+    def __call__(
+        self, source: Sequence[_Picture], K: np.ndarray | Sequence[np.ndarray] | None = None
+    ) -> list[Hands]: ...
+
+    @overload
+    def __call__(self, source: _Picture, K: np.ndarray | None = None) -> Hands: ...
+
+    def __call__(self, source: Any, K: Any = None) -> Any:
+        """Hands of one picture, or of each of a list of pictures.
+
+        Args:
+            source: path of a picture, BGR array (H, W, 3) uint8, or a list of these. A list is
+                read, detected and reconstructed in one go and must fit in memory.
+            K: (3, 3) intrinsics in px for all pictures, or a list with one a picture. By default
+                the focal length of a file's EXIF data, else max(width, height).
+
+        Returns:
+            `Hands` (perhaps none: ``len(hands) == 0``), or a list of them in the order given.
+
+        Raises:
+            ImageError: a picture cannot be read.
+            HandError: wrong array or `K`.
+        """
+        if isinstance(source, (str, Path, np.ndarray)):
+            return self._run([source], None if K is None else [K])[0]
+        if not isinstance(source, Sequence):
+            raise HandError(f"source is a {type(source).__name__}; give a path, array or list.")
+        return self._run(list(source), _one_a_picture(K, len(source)))
+
+    def stream(
+        self,
+        source: str | Path | int,
+        K: np.ndarray | None = None,
+        *,
+        track: bool | None = None,
+        tracker: str = "bytetrack.yaml",
+        stride: int = 1,
+        max_frames: int | None = None,
+    ) -> Iterator[tuple[Frame, Hands]]:
+        """Hands of each frame of a video, frame by frame.
+
+        With tracking a hand keeps its `track_id`, and its side is the one its track was most
+        often and most surely seen as so far: a hand does not change sides.
+
+        Args:
+            source: video file, or number of a camera.
+            K: (3, 3) intrinsics, px.
+            track: follow hands through the video; None: when the extra `track` is installed.
+            tracker: name or path of an Ultralytics tracker file.
+            stride: take every `stride`-th frame.
+            max_frames: stop after that many frames.
+
+        Raises:
+            ImageError: the video cannot be read.
+            HandError: tracking was asked for and `lap` is missing.
+        """
+        video = find_source(source)
+        if isinstance(video, Pictures):
+            raise HandError(f"{source} is no video; call the pipeline itself for pictures.")
+        if track and not can_track():
+            raise HandError("tracking needs lap; install wilor_yolo[track] or switch it off.")
+        follow = can_track() if track is None else track
+        vote = SideVote()
+        # Ultralytics resets its tracker when told not to persist: at the first frame only.
+        persist = False
+        for frame in read_frames(video, stride=stride, max_frames=max_frames):
+            if not _can_letterbox(frame.image, self.imgsz):
+                yield frame, _nothing(frame.image)
+                continue
+            if follow:
+                result = self.detector.track(
+                    frame.image, persist=persist, tracker=tracker, **self._settings()
+                )[0]
+                persist = True
+                result = vote.settle(result)
+            else:
+                result = self.detector.predict(frame.image, **self._settings())[0]
+            result.path = ""  # Ultralytics invents a file name for arrays
+            yield frame, self.reconstructor.reconstruct(result, K)
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Any]:
+        """Ultralytics `Results` of BGR arrays, in order; pictures of one size share a batch.
+
+        Pictures of different sizes are not batched: Ultralytics would then pad all to a square,
+        and what comes out for a picture would depend on its neighbours.
+        """
+        results: list[Any] = [None] * len(images)
+        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i, image in enumerate(images):
+            by_shape[image.shape].append(i)
+        for indices in by_shape.values():
+            for start in range(0, len(indices), DETECT_BATCH):
+                chunk = indices[start : start + DETECT_BATCH]
+                found = self.detector.predict([images[i] for i in chunk], **self._settings())
+                for i, result in zip(chunk, found, strict=True):
+                    result.path = ""
+                    results[i] = result
+        return results
+
+    def _run(self, sources: list[_Picture], K: list[np.ndarray] | None) -> list[Hands]:
+        images = [_picture(source) for source in sources]
+        hands = [_nothing(image) for image in images]
+        usable = [i for i, image in enumerate(images) if _can_letterbox(image, self.imgsz)]
+        results = dict(zip(usable, self.detect([images[i] for i in usable]), strict=True))
+        for i, result in results.items():
+            if not isinstance(sources[i], np.ndarray):
+                result.path = str(sources[i])
+        for chosen, matrix in _by_camera(K, usable):
+            done = self.reconstructor.reconstruct([results[i] for i in chosen], matrix)
+            for i, found in zip(chosen, done, strict=True):
+                hands[i] = found
+        return [
+            found if isinstance(source, np.ndarray) else _with_source(found, str(source))
+            for found, source in zip(hands, sources, strict=True)
+        ]
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "conf": self.conf,
+            "imgsz": self.imgsz,
+            "iou": self.iou,
+            "device": self.device,
+            "verbose": False,
+            "save": False,
+        }
+
+
+class SideVote:
+    """Which side the hands of a video are, by the votes of the frames so far.
+
+    Every frame a track is seen in votes for the side the detector saw, with the detector's score
+    as weight. Ties keep the present frame's side.
+    """
+
+    def __init__(self) -> None:
+        self._votes: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+    def add(self, track_id: int, side: int, score: float) -> int:
+        """Count one vote and return the side that leads.
+
+        Args:
+            track_id: the track.
+            side: LEFT or RIGHT as seen in this frame.
+            score: detector score, 0 to 1.
+        """
+        votes = self._votes[track_id]
+        votes[side] += score
+        if votes[LEFT] == votes[RIGHT]:
+            return side
+        return LEFT if votes[LEFT] > votes[RIGHT] else RIGHT
+
+    def settle(self, result: Any) -> Any:
+        """Ultralytics `Results` with every tracked box's class replaced by its track's side."""
+        boxes = result.boxes
+        if boxes.id is None:
+            return result
+        data = boxes.data.clone()  # results are inference tensors: not to be written to
+        for row, (track_id, side, score) in enumerate(
+            zip(boxes.id.tolist(), boxes.cls.tolist(), boxes.conf.tolist(), strict=True)
+        ):
+            data[row, -1] = self.add(int(track_id), int(side), float(score))
+        result.update(boxes=data)
+        return result
+
+
+def _picture(source: _Picture) -> np.ndarray:
+    if not isinstance(source, np.ndarray):
+        return read_image(source)
+    if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8 or 0 in source.shape:
+        raise HandError(
+            f"expected a BGR picture (H, W, 3) of uint8, got {source.shape} of {source.dtype}."
+        )
+    return np.ascontiguousarray(source)
+
+
+def _can_letterbox(image: np.ndarray, imgsz: int) -> bool:
+    """Whether a picture scaled to `imgsz` keeps a pixel of its shorter side.
+
+    In a thinner strip there is no hand to find, and Ultralytics fails on it.
+    """
+    height, width = image.shape[:2]
+    return round(min(height, width) * imgsz / max(height, width)) >= 1
+
+
+def _nothing(image: np.ndarray) -> Hands:
+    return Hands.empty((image.shape[1], image.shape[0]))
+
+
+def _with_source(hands: Hands, source: str) -> Hands:
+    return hands if hands.source == source else replace(hands, source=source)
+
+
+def _one_a_picture(K: Any, count: int) -> list[np.ndarray] | None:
+    if K is None:
+        return None
+    if np.ndim(K) == 2:
+        return [np.asarray(K)] * count
+    if len(K) != count:
+        raise HandError(f"{count} pictures need one K or {count}, got {len(K)}.")
+    return [np.asarray(matrix) for matrix in K]
+
+
+def _by_camera(
+    K: list[np.ndarray] | None, indices: list[int]
+) -> Iterator[tuple[list[int], np.ndarray | None]]:
+    """Pictures that can share a call of the reconstructor: those with one K."""
+    if K is None:
+        if indices:
+            yield indices, None
+        return
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for i in indices:
+        groups[np.asarray(K[i], np.float32).tobytes()].append(i)
+    for chosen in groups.values():
+        yield chosen, K[chosen[0]]

@@ -1,0 +1,210 @@
+"""What ``source=`` can be: a picture, a folder, a glob, a list, a video, a camera."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .errors import ImageError
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Frame",
+    "Pictures",
+    "Video",
+    "find_source",
+    "read_frames",
+]
+
+# Suffixes a folder is searched for. HEIC cannot be read, and is named so that it is reported
+# instead of passed over.
+# fmt: off
+PICTURE_SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif",
+    ".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".mpo", ".heic", ".heif",
+))
+VIDEO_SUFFIXES = frozenset((
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".asf",
+    ".flv", ".3gp",
+))
+# fmt: on
+DEFAULT_FPS = 30.0  # what cameras that do not tell are taken for
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Picture files, in the order to be read.
+
+    Attributes:
+        paths: at least one path; a path a user named may turn out to be no picture.
+        name: what to call them in messages.
+    """
+
+    paths: tuple[Path, ...]
+    name: str
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file or a camera.
+
+    Attributes:
+        source: path of the file, or number of the camera.
+        fps: frames a second.
+        size: (width, height) px.
+        frame_count: frames in the file as its header says; None for a camera or when unknown.
+    """
+
+    source: Path | int
+    fps: float
+    size: tuple[int, int]
+    frame_count: int | None
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages and file names."""
+        return self.source.stem if isinstance(self.source, Path) else f"camera{self.source}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video.
+
+    Attributes:
+        index: number of the frame in the video, from 0.
+        time: seconds from the start.
+        image: (H, W, 3) uint8, BGR.
+    """
+
+    index: int
+    time: float
+    image: np.ndarray
+
+
+def find_source(source: str | Path | int) -> Pictures | Video:
+    """Tell what a source is, and check that it is there.
+
+    Args:
+        source: path of a picture or video, a folder (its pictures, sorted, without subfolders), a
+            glob (``"shots/*.jpg"``, ``"**"`` for subfolders), a ``.txt`` with a path a line, or
+            the number of a camera.
+
+    Raises:
+        ImageError: nothing there, or nothing of use in it.
+    """
+    text = str(source).strip()
+    if text.isdecimal() and not Path(text).exists():
+        return _open_video(int(text))
+    if "://" in text:
+        raise ImageError(f"{text} is a web address; download it and give the file.")
+    path = Path(text)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if _is_picture(p))
+        if not found:
+            videos = sum(p.suffix.lower() in VIDEO_SUFFIXES for p in path.iterdir())
+            hint = f" (but {videos} videos: give one by name)" if videos else ""
+            raise ImageError(
+                f"{path} holds no pictures{hint}; give a folder with JPEG or PNG files in it."
+            )
+        return Pictures(tuple(found), str(path))
+    if path.is_file():
+        if path.suffix.lower() == ".txt":
+            return _read_list(path)
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            return _open_video(path)
+        return Pictures((path,), str(path))
+    if any(sign in text for sign in "*?["):
+        found = sorted(
+            p for p in (Path(match) for match in glob.glob(text, recursive=True)) if _is_picture(p)
+        )
+        if not found:
+            raise ImageError(f"no picture matches {text}; quote the pattern and check the folder.")
+        return Pictures(tuple(found), text)
+    raise ImageError(f"{text or 'source='} does not exist; check the path.")
+
+
+def read_frames(video: Video, *, stride: int = 1, max_frames: int | None = None) -> Iterator[Frame]:
+    """Decode a video frame by frame.
+
+    Args:
+        video: from :func:`find_source`.
+        stride: take every `stride`-th frame.
+        max_frames: stop after that many taken frames.
+
+    Raises:
+        ImageError: the video cannot be opened or not even its first frame can be decoded.
+    """
+    capture = _capture(video.source)
+    index = taken = 0
+    try:
+        while max_frames is None or taken < max_frames:
+            if index % stride:
+                if not capture.grab():  # skips the colour conversion, and often the decoding
+                    break
+            else:
+                good, image = capture.read()
+                if not good or image is None:
+                    break
+                taken += 1
+                yield Frame(index, index / video.fps, image)
+            index += 1
+    finally:
+        capture.release()
+    if not taken and max_frames != 0:
+        raise ImageError(f"{video.source} holds no frame that can be decoded; convert it to MP4.")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and path.name[0] != "."
+
+
+def _read_list(path: Path) -> Pictures:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImageError(f"{path} is no list of pictures, one path a line: {error}") from None
+    names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not names:
+        raise ImageError(f"{path} lists no pictures; write one path a line.")
+    # Like Ultralytics: relative to the list itself; and as typed when that exists instead.
+    found = tuple(
+        Path(name)
+        if Path(name).exists() and not (path.parent / name).exists()
+        else path.parent / name
+        for name in names
+    )
+    return Pictures(found, str(path))
+
+
+def _capture(source: Path | int) -> cv2.VideoCapture:
+    if isinstance(source, Path) and not source.is_file():
+        raise ImageError(f"{source} does not exist; check the path.")
+    capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+    if not capture.isOpened():
+        capture.release()
+        if isinstance(source, int):
+            raise ImageError(f"camera {source} cannot be opened; check that it is plugged in.")
+        raise ImageError(f"{source} is damaged or no video we can read; convert it to MP4.")
+    return capture
+
+
+def _open_video(source: Path | int) -> Video:
+    capture = _capture(source)
+    try:
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        size = (
+            int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
+            int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+        )
+    finally:
+        capture.release()
+    known = count > 0 and not isinstance(source, int)
+    # NaN fails the comparison too.
+    return Video(source, fps if 0 < fps < 1000 else DEFAULT_FPS, size, count if known else None)
