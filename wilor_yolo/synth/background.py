@@ -84,10 +84,10 @@ def draw_background(
     if photos is not None and rng.random() < photo_share:
         return Background(photos.draw(rng, width, height), "photo")
     kind = rng.random()
-    if kind < 0.50:
+    if kind < 0.45:
         image = panorama_view(rng, width, height, lighting)
         name = "panorama"
-    elif kind < 0.90:
+    elif kind < 0.82:
         image = random_surface(rng, width, height)
         image *= _falloff(rng, width, height) * lighting.tint
         name = "surface"

@@ -53,8 +53,8 @@ class CameraEffects:
 def sample_effects(rng: np.random.Generator, size: int) -> CameraEffects:
     """A random camera for pictures of `size` pixels."""
     scale = size / 256
-    dark = rng.random() < 0.10
-    cast = 0.14 if rng.random() < 0.2 else 0.05
+    dark = rng.random() < 0.07
+    cast = 0.11 if rng.random() < 0.15 else 0.04
     gain = np.exp(rng.normal(0, cast, 3))
     # Casts run mostly along blue-yellow, as lamps do.
     warmth = np.exp(rng.normal(0, 2 * cast))
@@ -65,14 +65,14 @@ def sample_effects(rng: np.random.Generator, size: int) -> CameraEffects:
     if 0.10 < blurred < 0.20:
         angle, length = rng.uniform(0, np.pi), rng.uniform(2, 11) * scale
         motion = (float(length * np.cos(angle)), float(length * np.sin(angle)))
-    noisy = rng.random() ** 2.5 * (2.0 if dark else 1.0)
+    noisy = rng.random() ** 3 * (0.8 if dark else 0.7)
     return CameraEffects(
         exposure=float(
             rng.uniform(0.10, 0.28) if dark else np.clip(rng.normal(0.5, 0.12), 0.2, 0.85)
         ),
         gain=tuple(float(g) for g in gain / gain.mean()),
         contrast=float(np.exp(rng.normal(0.08, 0.18))),
-        saturation=0.0 if rng.random() < 0.03 else float(np.clip(rng.normal(1.0, 0.18), 0.3, 1.6)),
+        saturation=0.0 if rng.random() < 0.03 else float(np.clip(rng.normal(1.08, 0.18), 0.3, 1.7)),
         vignette=float(rng.uniform(0, 0.5) if rng.random() < 0.3 else 0.0),
         defocus=float(defocus),
         motion=motion,

@@ -43,6 +43,7 @@ class PosedHand:
         model_vertices: (778, 3) of the hand model.
         joints: (21, 3) OpenPose order.
         moves: (17, 3, 4) of points at rest with each bone; row `FOREARM` is the forearm.
+        shaped: (V, 3) the flat render mesh of this hand's shape.
         wrist_at_rest: (3,) the wrist of this hand's shape, the centre `global_orient` turns about.
     """
 
@@ -50,6 +51,7 @@ class PosedHand:
     model_vertices: np.ndarray
     joints: np.ndarray
     moves: np.ndarray
+    shaped: np.ndarray
     wrist_at_rest: np.ndarray
 
     @property
@@ -147,7 +149,7 @@ class FineHand:
         swing = np.eye(3) if forearm is None else rotation_matrices(forearm)
         bones[FOREARM, :, :3] = moves[0, :, :3] @ swing
         bones[FOREARM, :, 3] = world[0] - bones[FOREARM, :, :3] @ rest[0]
-        fine = self.fine_template + self.fine_shapedirs @ betas.astype(np.float32)
+        fine = flat = self.fine_template + self.fine_shapedirs @ betas.astype(np.float32)
         if np.any(self.posedirs):
             feature = (rotations[1:] - np.eye(3)).reshape(-1)
             shaped = shaped + self.posedirs @ feature
@@ -161,6 +163,7 @@ class FineHand:
             model_vertices=model_vertices,
             joints=joints[list(MANO_TO_OPENPOSE)],
             moves=bones,
+            shaped=flat,
             wrist_at_rest=rest[0],
         )
 

@@ -302,7 +302,8 @@ def irradiance(
     n = len(points)
     origins = np.empty((n * rays, 3), dtype=np.float32)
     directions = np.empty_like(origins)
-    turn = rng.uniform(0, 2 * np.pi, n).astype(np.float32)
+    # The same pattern everywhere: neighbours then agree, where random turns would leave blotches.
+    turn = np.full(n, rng.uniform(0, 2 * np.pi), np.float32)
     _hemisphere(
         np.ascontiguousarray(points, np.float32),
         np.ascontiguousarray(normals, np.float32),
@@ -315,8 +316,15 @@ def irradiance(
     blocked = scene.blocked(origins, directions)
     light = np.empty((n, 3), dtype=np.float32)
     visible = np.empty(n, dtype=np.float32)
-    soft = lighting.panorama.glossy
-    _gather(soft, directions, blocked, lighting.world_from_camera, rays, light, visible)
+    _gather(
+        lighting.panorama.soft,
+        directions,
+        blocked,
+        lighting.world_from_camera,
+        rays,
+        light,
+        visible,
+    )
     return light * lighting.tint, visible
 
 

@@ -80,11 +80,12 @@ class Rendered:
     scene: RayScene
     faces_end: np.ndarray
 
-    def part_towards(self, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Part index (N,) (-1 none) and distance (N,) seen along rays (N, 3) from the eye."""
+    def seen_along(self, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What rays (N, 3) from the eye meet: part (-1 none), face of that part, distance, (N,)."""
         hits = self.scene.nearest(np.zeros(3), directions)
         part = np.searchsorted(self.faces_end, hits.face, side="right")
-        return np.where(hits.face < 0, -1, part), hits.distance
+        first = np.concatenate([[0], self.faces_end])[np.minimum(part, len(self.faces_end) - 1)]
+        return np.where(hits.face < 0, -1, part), hits.face - first, hits.distance
 
 
 def render_scene(

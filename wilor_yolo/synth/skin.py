@@ -32,10 +32,10 @@ NAILS = "synth/nails.png"
 # sRGB of evenly lit skin, light to dark, ten steps (after the idea of the Monk scale).
 _TONES = np.array(
     [
-        (0.94, 0.79, 0.70),
-        (0.91, 0.74, 0.63),
-        (0.87, 0.67, 0.55),
-        (0.81, 0.60, 0.47),
+        (0.90, 0.73, 0.64),
+        (0.87, 0.68, 0.58),
+        (0.83, 0.63, 0.51),
+        (0.78, 0.57, 0.44),
         (0.73, 0.52, 0.39),
         (0.63, 0.43, 0.31),
         (0.52, 0.345, 0.24),
@@ -210,7 +210,7 @@ def _paint(
         palm, knuckle, end = features[i, 0], features[i, 1], features[i, 2]
         foot = footprint[i]
         u, v, w = x + offset[0], y + offset[1], z + offset[2]
-        patch = noise_at(cloud, u / 0.0045, v / 0.0045, w / 0.0045)
+        patch = noise_at(cloud, u / 0.0032, v / 0.0032, w / 0.0032)
         small = noise_at(fine, u / 0.0011, v / 0.0008, w / 0.0008)
         seen = min(1.0, max(0.0, 0.0010 / (foot + 1e-6) - 0.3))
 
@@ -243,10 +243,10 @@ def _paint(
             vein *= min(1.0, (x - 0.01) / 0.01)
 
         red = (
-            0.55 * end + 0.30 * knuckle * (1 - palm) + 0.28 * palm + 0.10 * blotches * patch
+            0.55 * end + 0.30 * knuckle * (1 - palm) + 0.28 * palm + 0.06 * blotches * patch
         ) * redness
         red = min(1.0, max(-0.15, red)) * (1 - 0.45 * dark)
-        shade = 1 + 0.015 * blotches * patch + 0.015 * seen * small * (1 - palm)
+        shade = 1 + 0.008 * blotches * patch + 0.015 * seen * small * (1 - palm)
         shade *= 1 - 0.20 * dark * (1 - palm) * knuckle
         shade *= 1 - 0.30 * crease
         for m in range(moles.shape[0]):

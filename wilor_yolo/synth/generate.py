@@ -1,0 +1,165 @@
+"""Write shards of rendered hand crops: seeded per sample, on several processes, resumable."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import HandError
+from ..shards import SAMPLES_PER_SHARD, ShardWriter
+from .background import Photos
+from .crop_scene import sample_crop
+from .hand_mesh import FineHand
+
+__all__ = ["CropSettings", "generate_crops"]
+
+PREFIX = "crops"
+ENGINE = 1  # raise when the same seed makes other pictures than before
+_SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """All that decides what the samples look like, beside their number.
+
+    Attributes:
+        seed: of the whole series; sample i depends on (seed, i) only.
+        size: side of the pictures, px.
+        rays: occlusion rays per vertex.
+        photos: folder of photographs without hands for a third of the backgrounds, or None.
+        hand: folder of the free hand's two files; None: the shipped ones.
+    """
+
+    seed: int = 0
+    size: int = 256
+    rays: int = 24
+    photos: str | None = None
+    hand: str | None = None
+
+
+def generate_crops(
+    out: Path,
+    count: int,
+    seed: int = 0,
+    workers: int = 1,
+    size: int = 256,
+    photos: str | Path | None = None,
+    rays: int = 24,
+    hand: str | Path | None = None,
+    per_shard: int = SAMPLES_PER_SHARD,
+    report: Callable[[str], None] = print,
+) -> list[Path]:
+    """Make `count` samples as shards ``crops-000000.tar``, ... in the folder `out`.
+
+    Complete shards are kept: a run that was stopped goes on where it was, and a larger `count`
+    adds to what is there. A shard gets its name only when it is complete.
+
+    Args:
+        workers: processes; each makes whole shards.
+        photos, size, rays, hand: see `CropSettings`.
+        per_shard: samples in a shard.
+        report: called with lines of progress.
+
+    Returns:
+        The paths of all shards.
+
+    Raises:
+        HandError: the folder holds shards made with other settings, or a package is missing.
+    """
+    if count < 1 or per_shard < 1 or workers < 1 or size < 32:
+        raise HandError(
+            f"count={count}, per_shard={per_shard}, workers={workers} must be at least 1 and "
+            f"size={size} at least 32"
+        )
+    out = Path(out)
+    settings = CropSettings(
+        seed,
+        size,
+        rays,
+        None if photos is None else str(photos),
+        None if hand is None else str(hand),
+    )
+    _engine(settings)  # a missing package or folder is said here, once
+    out.mkdir(parents=True, exist_ok=True)
+    _keep_settings(out, settings, per_shard)
+    numbers = range(-(-count // per_shard))
+    paths = [out / f"{PREFIX}-{n:06d}.tar" for n in numbers]
+    jobs = [
+        (out, settings, n, min(per_shard, count - n * per_shard), per_shard)
+        for n in numbers
+        if not paths[n].exists()
+    ]
+    if len(jobs) < len(paths):
+        report(f"{out}: {len(paths) - len(jobs)} of {len(paths)} shards are there already")
+    started, made = time.perf_counter(), 0
+    for number, samples in _run(jobs, workers):
+        made += samples
+        rate = made / (time.perf_counter() - started)
+        left = sum(job[3] for job in jobs) - made
+        report(f"{paths[number].name}: {rate:.1f} samples/s, {left / rate / 60:.0f} min left")
+    return paths
+
+
+def _run(jobs: list[tuple], workers: int):
+    if workers == 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield _make_shard(job)
+        return
+    # spawn: forking a process that has started threads (OpenCV, torch) may hang.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(workers, len(jobs)), initializer=_one_thread) as pool:
+        yield from pool.imap_unordered(_make_shard, jobs)
+
+
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+@lru_cache(maxsize=1)
+def _engine(settings: CropSettings) -> tuple[FineHand, Photos | None]:
+    """The hand and the photographs, once per process."""
+    from .extra import require
+
+    for package in ("embreex", "numba", "scipy"):
+        require(package)
+    return FineHand(settings.hand), None if settings.photos is None else Photos(settings.photos)
+
+
+def _make_shard(job: tuple) -> tuple[int, int]:
+    out, settings, number, samples, per_shard = job
+    hand, photos = _engine(settings)
+    for torn in out.glob(f"{PREFIX}-{number:06d}.tar.*.tmp"):
+        torn.unlink(missing_ok=True)  # of a run that was killed
+    with ShardWriter(out, PREFIX, samples, first_shard=number) as writer:
+        for i in range(samples):
+            index = number * per_shard + i
+            writer.add(
+                sample_crop(settings.seed, index, hand, settings.size, photos, settings.rays)
+            )
+    return number, samples
+
+
+def _keep_settings(out: Path, settings: CropSettings, per_shard: int) -> None:
+    """Write the settings beside the shards, or compare with those that are there."""
+    wanted = {"engine": ENGINE, "per_shard": per_shard, **asdict(settings)}
+    path = out / _SETTINGS_FILE
+    if path.exists():
+        have = json.loads(path.read_text())
+        differ = [f"{k}={have.get(k)}" for k in wanted if have.get(k) != wanted[k]]
+        if differ:
+            raise HandError(
+                f"{out} holds shards made with {', '.join(differ)}; "
+                "use the same settings or another folder"
+            )
+        return
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(wanted, indent=1) + "\n")
+    os.replace(temporary, path)
