@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 from pathlib import Path
 from typing import Any
 
 from ultralytics import YOLO
+from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import YAML
 
 from ..errors import HandError, WeightsError
 from ..weights_dir import shipped
 from .options import HandOptions
-from .trainer import HandTrainer
+from .restricted import read_restricted
+from .trainer import HandTrainer, no_font_download, no_usage_reports
 from .validator import HandValidator
 
 __all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "MODEL_YAMLS", "HandDetector", "model_yaml", "preset"]
@@ -56,14 +58,8 @@ class HandDetector(YOLO):
 
     def __init__(self, model: str | Path | None = None, verbose: bool = False) -> None:
         path = _locate(model)
-        try:
-            super().__init__(str(path), task="pose", verbose=verbose)
-        except (pickle.UnpicklingError, TypeError, EOFError, RuntimeError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise WeightsError(
-                f"{path} was refused: {reason}. Detectors load in restricted mode; if you trust "
-                "the file set ULTRALYTICS_SAFE_LOAD=0"
-            ) from error
+        no_usage_reports()
+        super().__init__(str(path), task="pose", verbose=verbose)
         if self.task != "pose":
             raise WeightsError(f"{path} is a {self.task} model; a hand detector is a pose model")
 
@@ -93,12 +89,16 @@ class HandDetector(YOLO):
         Returns:
             The validation metrics of the best epoch.
         """
+        self._check_is_pytorch_model()
         given = {
             "keypoint_loss": keypoint_loss,
             "mask_prob": mask_prob,
             "tighten_boxes": tighten_boxes,
         }
         given = {name: value for name, value in given.items() if value is not None}
+        for key in ("pretrained", "resume"):
+            if isinstance(settings.get(key), (str, Path)):
+                settings[key] = str(_existing(Path(settings[key])))
         if settings.get("resume"):
             if given:
                 raise HandError(f"{', '.join(given)} cannot change on resume; start a new training")
@@ -107,16 +107,17 @@ class HandDetector(YOLO):
             raise HandError("train needs data=<your data YAML>")
         if isinstance(settings["data"], (list, tuple)):
             raise HandError("train takes one data YAML; list several folders under its train: key")
-        if isinstance(settings.get("pretrained"), (str, Path)):
-            settings["pretrained"] = str(_existing(Path(settings["pretrained"])))
         old = HandOptions.from_model_yaml(self.model.yaml)
         new = HandOptions(**{name: given.get(name, getattr(old, name)) for name in old.names()})
         self.model.yaml = new.to_model_yaml(self.model.yaml)
-        return super().train(**{**preset(), "imgsz": IMAGE_SIZE, **settings})
+        return super().train(
+            trainer=self._new_trainer, **{**preset(), "imgsz": IMAGE_SIZE, **settings}
+        )
 
     def val(self, **settings: Any) -> Any:
         """Stock validation, class-agnostic suppression by default."""
-        return super().val(**{"agnostic_nms": True, **settings})
+        with no_font_download():
+            return super().val(**{"agnostic_nms": True, **settings})
 
     def predict(self, source: Any = None, stream: bool = False, **settings: Any) -> Any:
         """Stock prediction, class-agnostic suppression by default.
@@ -130,6 +131,17 @@ class HandDetector(YOLO):
             Stock `Results`, one a picture or frame.
         """
         return super().predict(source, stream, **{"agnostic_nms": True, **settings})
+
+    def _new_trainer(
+        self, overrides: dict[str, Any], _callbacks: dict[str, list[Any]]
+    ) -> HandTrainer:
+        """A trainer for this detector; Ultralytics itself hands over only models with weights."""
+        trainer = HandTrainer(overrides=overrides, _callbacks=_callbacks)
+        if not self.ckpt:
+            start = overrides.get("pretrained")
+            weights = load_checkpoint(start)[0] if isinstance(start, str) else None
+            trainer.model = trainer.get_model(cfg=self.model.yaml, weights=weights)
+        return trainer
 
 
 def _locate(model: str | Path | None) -> Path:
@@ -147,4 +159,16 @@ def _locate(model: str | Path | None) -> Path:
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise WeightsError(f"there is no {path}; give the path of a detector file")
+    if path.suffix == ".pt":
+        _refuse_code(path)
     return path
+
+
+def _refuse_code(path: Path) -> None:
+    """Raise WeightsError unless the restricted loader reads the checkpoint `path`.
+
+    Ultralytics looks at its environment variable once, when it is imported, possibly before this
+    package; so the file is read here first.
+    """
+    if os.environ.get("ULTRALYTICS_SAFE_LOAD", "1").lower() not in {"0", "false"}:
+        read_restricted(path)

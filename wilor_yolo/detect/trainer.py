@@ -6,15 +6,19 @@ in an Ultralytics that has never heard of this package.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 import torch
+import ultralytics.data.utils
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.nn.modules import Pose
 from ultralytics.nn.tasks import PoseModel
-from ultralytics.utils import __version__
+from ultralytics.utils import ONLINE, __version__
+from ultralytics.utils.events import events
 from ultralytics.utils.torch_utils import unwrap_model
 
 from ..errors import HandError
@@ -23,7 +27,31 @@ from .losses import HandPoseLoss
 from .options import HandOptions
 from .validator import HandValidator
 
-__all__ = ["HandTrainer"]
+__all__ = ["HandTrainer", "no_font_download", "no_usage_reports"]
+
+
+def no_usage_reports() -> None:
+    """Switch off Ultralytics' usage reports for this process; its settings file stays as it is."""
+    assert hasattr(events, "enabled"), f"ultralytics {__version__}: events have no switch"
+    events.enabled = False
+
+
+@contextmanager
+def no_font_download() -> Iterator[None]:
+    """Reading a data YAML looks for a font on the network, also when Ultralytics is offline.
+
+    Offline, the search is skipped; plots then fall back to a font that is there.
+    """
+    assert hasattr(ultralytics.data.utils, "check_font"), (
+        f"ultralytics {__version__}: no check_font"
+    )
+    stock = ultralytics.data.utils.check_font
+    if not ONLINE:
+        ultralytics.data.utils.check_font = lambda font: None
+    try:
+        yield
+    finally:
+        ultralytics.data.utils.check_font = stock
 
 
 class HandTrainer(PoseTrainer):
@@ -34,7 +62,8 @@ class HandTrainer(PoseTrainer):
 
     def get_dataset(self) -> dict[str, Any]:
         """The data YAML, checked to be one of hands."""
-        data = super().get_dataset()
+        with no_font_download():
+            data = super().get_dataset()
         check_hand_data(data)
         return data
 

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import inspect
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from ultralytics.cfg import get_cfg
+from ultralytics.data.build import build_yolo_dataset
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.data.utils import check_det_dataset
+
+from wilor_yolo.detect.augment import HandFlip, HandMask, HandPerspective
+from wilor_yolo.detect.dataset import HandDataset, build_hand_dataset, check_hand_data
+from wilor_yolo.detect.model import preset
+from wilor_yolo.detect.options import HandOptions
+from wilor_yolo.detect.sides import UNSURE_CLASS
+from wilor_yolo.detect.trainer import no_font_download
+from wilor_yolo.errors import HandError
+
+
+def make(toy, options: HandOptions | None = None, mode: str = "train", **settings) -> HandDataset:
+    cfg = get_cfg(overrides={**preset(), "imgsz": 96, "task": "pose", "mode": "train", **settings})
+    with no_font_download():
+        data = check_det_dataset(str(toy.yaml))
+    return build_hand_dataset(
+        cfg, data[mode], 4, data, options or HandOptions(), mode=mode, rect=False, stride=32
+    )
+
+
+def steps(dataset: HandDataset) -> list[type]:
+    first = dataset.transforms.transforms[0]
+    return [type(step) for step in (*first.transforms, *dataset.transforms.transforms[1:])]
+
+
+def test_pipeline_has_our_steps_also_after_close_mosaic(toy_set) -> None:
+    dataset = make(toy_set)
+    for _ in range(2):
+        kinds = Counter(steps(dataset))
+        assert (kinds[HandFlip], kinds[HandPerspective], kinds[HandMask]) == (2, 1, 1)
+        dataset.close_mosaic(get_cfg(overrides={**preset(), "mosaic": 0.0}))
+    assert "flip_idx" not in check_det_dataset(str(toy_set.yaml))
+
+
+def test_options_switch_steps_off(toy_set) -> None:
+    kinds = steps(make(toy_set, HandOptions(mask_prob=0.0, tighten_boxes=False)))
+    assert HandMask not in kinds and HandPerspective not in kinds and HandFlip in kinds
+
+
+def test_validation_is_not_augmented(toy_set) -> None:
+    dataset = make(toy_set, mode="val")
+    assert not {HandFlip, HandMask} & {type(step) for step in dataset.transforms.transforms}
+
+
+def test_single_class_does_not_swap(toy_set) -> None:
+    dataset = make(toy_set, single_cls=True)
+    assert HandFlip not in steps(dataset)
+    assert all((dataset[i]["cls"] == 0).all() for i in range(6))
+
+
+def test_unknown_sides_survive_everything(toy_set_unknown) -> None:
+    """Through the label cache, mosaic, mixup, the affine's filter, flips and collation.
+
+    Hands of unknown side have no keypoints in this set and the others have, so each row says
+    whether its class still belongs to it.
+    """
+    random.seed(0)
+    np.random.seed(0)
+    for dataset in (
+        make(toy_set_unknown, mixup=1.0, flipud=0.5),
+        make(toy_set_unknown, mixup=0.5, cutmix=0.5),  # reads the cache the first one wrote
+        make(toy_set_unknown, mosaic=0.0, mixup=0.0),
+    ):
+        seen: Counter[float] = Counter()
+        for _ in range(4):
+            batch = HandDataset.collate_fn([dataset[i] for i in range(len(dataset))])
+            for side, keypoints in zip(batch["cls"].view(-1), batch["keypoints"], strict=True):
+                seen[float(side)] += 1
+                if side == UNSURE_CLASS:
+                    assert (keypoints[:, 2] == 0).all()
+            lost = batch["cls"].view(-1)[(batch["keypoints"][..., 2] > 0).any(-1)]
+            assert set(lost.tolist()) <= {0.0, 1.0}
+        assert set(seen) == {0.0, 0.5, 1.0} and min(seen.values()) > 5
+
+
+def test_flip_swaps_sides_of_the_set(toy_set) -> None:
+    """A mirrored stick hand must look like the side its class says."""
+    random.seed(0)
+    dataset = make(toy_set, HandOptions(mask_prob=0.0), mosaic=0.0, mixup=0.0, degrees=0.0)
+    checked = 0
+    for index in [*range(len(dataset))] * 3:
+        sample = dataset[index]
+        for side, keypoints in zip(sample["cls"].view(-1), sample["keypoints"], strict=True):
+            if (keypoints[:, 2] > 0).all():
+                thumb_right = keypoints[4, 0] > keypoints[20, 0]
+                assert bool(thumb_right) == bool(side == 1)
+                checked += 1
+    assert checked > 20
+
+
+def test_stock_ultralytics_refuses_unknown_sides(toy_set_unknown, tmp_path) -> None:
+    """It skips such pictures with a message and never takes the hand for a left or right one."""
+    cfg = get_cfg(overrides={"task": "pose", "imgsz": 96})
+    with no_font_download():
+        data = check_det_dataset(str(toy_set_unknown.yaml))
+    ours = make(toy_set_unknown, mosaic=0.0)
+    stock = build_yolo_dataset(cfg, data["train"], 4, data, mode="train")
+    assert len(stock) < len(ours)
+    kept = np.concatenate([label["cls"].ravel() for label in stock.labels])
+    assert set(kept.tolist()) <= {0.0, 1.0}
+    again = make(toy_set_unknown, mosaic=0.0)  # its cache must not be taken for ours
+    assert len(again) == len(ours)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": {0: "right", 1: "left"}}, "names must be"),
+        ({"names": {0: "hand"}}, "names must be"),
+        ({"names": None}, "names must be"),
+        ({"kpt_shape": [17, 3]}, "kpt_shape must be"),
+        ({"kpt_shape": None}, "kpt_shape must be"),
+        ({"flip_idx": list(range(21))}, "remove flip_idx"),
+    ],
+)
+def test_bad_data_yaml(change: dict, message: str) -> None:
+    data = {"names": {0: "left", 1: "right"}, "kpt_shape": [21, 3], "yaml_file": "mine.yaml"}
+    check_hand_data(data)
+    with pytest.raises(HandError, match=message) as caught:
+        check_hand_data({**data, **change})
+    assert "mine.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_keywords_match_ultralytics() -> None:
+    """`build_hand_dataset` repeats what `build_yolo_dataset` passes; notice when that changes."""
+    known = set(inspect.signature(YOLODataset.__init__).parameters)
+    known |= set(inspect.signature(YOLODataset.__mro__[1].__init__).parameters)
+    source = inspect.getsource(build_yolo_dataset)
+    call = source[source.rindex("return dataset(") :]
+    stock = {line.split("=")[0].strip() for line in call.splitlines() if "=" in line}
+    assert stock <= known
+    ours = inspect.getsource(build_hand_dataset)
+    ours = ours[ours.rindex("return HandDataset(") :]
+    mine = {line.split("=")[0].strip() for line in ours.splitlines() if "=" in line}
+    assert mine - {"options"} == stock
+
+
+def test_batches_are_tensors(toy_set_unknown) -> None:
+    dataset = make(toy_set_unknown)
+    batch = HandDataset.collate_fn([dataset[i] for i in range(3)])
+    assert batch["img"].shape == (3, 3, 96, 96) and batch["img"].dtype == torch.uint8
+    assert batch["keypoints"].shape[1:] == (21, 3)

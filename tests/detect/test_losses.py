@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from ultralytics.nn.tasks import PoseModel
+from ultralytics.utils.loss import KeypointLoss
+
+from wilor_yolo.detect.losses import HandAssigner, HandPoseLoss, KeypointL2
+from wilor_yolo.detect.model import model_yaml
+from wilor_yolo.detect.options import HandOptions
+from wilor_yolo.detect.sides import UNSURE_CLASS
+from wilor_yolo.skeleton import LEFT, RIGHT
+
+
+@pytest.fixture(scope="module")
+def model() -> PoseModel:
+    torch.manual_seed(0)
+    model = PoseModel(str(model_yaml("yolo11n-hand-pose.yaml")), verbose=False)
+    model.args = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, pose=12.0, kobj=1.0)
+    return model.train()
+
+
+def batch_of(sides: list[float], keypoints: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    count = len(sides)
+    boxes = torch.tensor([[0.3, 0.3, 0.4, 0.4], [0.7, 0.6, 0.3, 0.5]])[:count]
+    if keypoints is None:
+        generator = torch.Generator().manual_seed(1)
+        place = boxes[:, None, :2] + (torch.rand(count, 21, 2, generator=generator) - 0.5) * 0.3
+        keypoints = torch.cat((place, torch.full((count, 21, 1), 2.0)), -1)
+    return {
+        "img": torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(2)),
+        "cls": torch.tensor(sides)[:, None],
+        "bboxes": boxes,
+        "batch_idx": torch.zeros(count),
+        "keypoints": keypoints,
+    }
+
+
+def items(model: PoseModel, options: HandOptions, batch: dict) -> dict[str, float]:
+    loss = HandPoseLoss(model, options)
+    with torch.no_grad():
+        _, named = loss(model(batch["img"]), batch)
+    return {name: float(value) for name, value in named.items()}
+
+
+def test_l2_by_hand() -> None:
+    true = torch.zeros(2, 21, 3)
+    predicted = torch.zeros(2, 21, 3)
+    predicted[0, :, 0] = 3.0
+    predicted[0, :, 1] = 4.0  # 5 away, hand of size 10: 0.5
+    predicted[1, :7, 0] = 2.0  # 2 away on the known third, hand of size 4: 0.5
+    known = torch.ones(2, 21)
+    known[1, 7:] = 0
+    area = torch.tensor([[100.0], [16.0]])
+    assert float(KeypointL2()(predicted, true, known, area)) == pytest.approx(0.5, abs=1e-4)
+
+
+def test_l2_ignores_unknown_keypoints_and_scale() -> None:
+    torch.manual_seed(0)
+    predicted, true = torch.rand(3, 21, 3) * 9, torch.rand(3, 21, 3) * 9
+    known = (torch.rand(3, 21) > 0.4).float()
+    area = torch.rand(3, 1) * 50 + 1
+    value = KeypointL2()(predicted, true, known, area)
+    moved = predicted + (1 - known)[..., None] * 100
+    assert torch.allclose(KeypointL2()(moved, true, known, area), value)
+    assert torch.allclose(KeypointL2()(predicted * 3, true * 3, known, area * 9), value, rtol=1e-4)
+
+
+def test_l2_has_a_gradient_at_zero_distance() -> None:
+    predicted = torch.zeros(1, 21, 3, requires_grad=True)
+    KeypointL2()(predicted, torch.zeros(1, 21, 3), torch.ones(1, 21), torch.ones(1, 1)).backward()
+    assert torch.isfinite(predicted.grad).all()
+
+
+def test_keypoint_losses_are_selectable(model) -> None:
+    batch = batch_of([LEFT, RIGHT])
+    kinds = {
+        kind: items(model, HandOptions(keypoint_loss=kind), batch) for kind in ("l2", "oks", "none")
+    }
+    assert isinstance(HandPoseLoss(model, HandOptions("oks")).keypoint_loss, KeypointLoss)
+    assert kinds["l2"]["pose_loss"] > 0 and kinds["oks"]["pose_loss"] > 0
+    assert kinds["l2"]["pose_loss"] != kinds["oks"]["pose_loss"]
+    assert kinds["none"]["pose_loss"] == 0 and kinds["none"]["kobj_loss"] == 0
+    for name in ("box_loss", "cls_loss", "dfl_loss"):
+        assert kinds["l2"][name] == kinds["oks"][name] == kinds["none"][name] > 0
+
+
+def test_hands_without_keypoints_teach_boxes_only(model) -> None:
+    whole = batch_of([LEFT, RIGHT])
+    blank = batch_of([LEFT, RIGHT], torch.zeros(2, 21, 3))
+    values = items(model, HandOptions(), blank)
+    assert values["pose_loss"] == 0 and values["kobj_loss"] == 0
+    assert values["box_loss"] == pytest.approx(items(model, HandOptions(), whole)["box_loss"])
+    half = whole["keypoints"].clone()
+    half[1] = 0
+    alone = batch_of([LEFT, RIGHT], half)
+    shifted = batch_of([LEFT, RIGHT], half.clone())
+    shifted["keypoints"][1, :, :2] = 0.9  # places without visibility are noise
+    assert items(model, HandOptions(), alone) == items(model, HandOptions(), shifted)
+    assert items(model, HandOptions(), alone)["pose_loss"] > 0
+
+
+@pytest.mark.parametrize("kind", ["l2", "oks", "none"])
+def test_keypoint_head_always_gets_a_gradient(model, kind: str) -> None:
+    """DDP fails on parameters without one, also in a batch without keypoints."""
+    batch = batch_of([LEFT, RIGHT], torch.zeros(2, 21, 3))
+    model.zero_grad()
+    loss, _ = HandPoseLoss(model, HandOptions(keypoint_loss=kind))(model(batch["img"]), batch)
+    loss.sum().backward()
+    assert all(p.grad is not None for p in model.model[-1].cv4.parameters())
+
+
+def test_unknown_side_costs_the_cheaper_side(model) -> None:
+    options = HandOptions()
+    known = {
+        (a, b): items(model, options, batch_of([a, b])) for a in (0.0, 1.0) for b in (0.0, 1.0)
+    }
+    unsure = items(model, options, batch_of([UNSURE_CLASS, UNSURE_CLASS]))
+    best = min(known.values(), key=lambda v: v["cls_loss"])
+    assert unsure["cls_loss"] == pytest.approx(best["cls_loss"], rel=1e-3)
+    half = items(model, options, batch_of([UNSURE_CLASS, 1.0]))
+    assert half["cls_loss"] == pytest.approx(
+        min(known[0.0, 1.0]["cls_loss"], known[1.0, 1.0]["cls_loss"]), rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("side", [LEFT, RIGHT])
+def test_assigner_takes_the_side_the_network_sees(side: int) -> None:
+    assigner = HandAssigner(topk=10, num_classes=2, alpha=0.5, beta=6.0)
+    truth = torch.tensor([[[10.0, 10, 50, 50], [0, 0, 0, 0]]])
+    boxes = torch.tensor([[[11.0, 10, 50, 52], [70, 70, 90, 90]]])
+    scores = torch.full((1, 2, 2), 0.1)
+    scores[0, 0, side] = 0.6
+    scores[0, 1, 1 - side] = 0.99  # a confident hand elsewhere has no say
+    labels = torch.tensor([[[UNSURE_CLASS], [0.0]]])
+    mask = torch.tensor([[[1.0], [0.0]]])
+    resolved = assigner.resolve_sides(scores, boxes, labels, truth, mask)
+    assert resolved.ravel().tolist() == [side, 0.0]
+    assert labels[0, 0, 0] == UNSURE_CLASS
+
+
+def test_known_sides_are_left_alone(model) -> None:
+    assigner = HandAssigner(topk=10, num_classes=2)
+    labels = torch.tensor([[[1.0], [0.0]]])
+    boxes = torch.tensor([[[10.0, 10, 50, 50], [60, 60, 90, 90]]])
+    kept = assigner.resolve_sides(torch.rand(1, 2, 2), boxes, labels, boxes, torch.ones(1, 2, 1))
+    assert kept is labels

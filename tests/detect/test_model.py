@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from ultralytics import YOLO
+from ultralytics.nn.tasks import PoseModel, yaml_model_load
+from ultralytics.utils import ROOT
+
+from wilor_yolo.detect.model import IMAGE_SIZE, MODEL_YAMLS, HandDetector, model_yaml, preset
+from wilor_yolo.detect.trainer import HandTrainer
+from wilor_yolo.detect.validator import HandValidator
+from wilor_yolo.errors import HandError, WeightsError
+
+
+@pytest.mark.parametrize("name", MODEL_YAMLS)
+def test_sizes_have_as_many_parameters_as_stock(name: str) -> None:
+    """Same layers as the stock pose model of that size once both have our head."""
+    ours = yaml_model_load(model_yaml(name))
+    stock = yaml_model_load(name.replace("-hand", ""))
+    stock |= {"nc": ours["nc"], "kpt_shape": ours["kpt_shape"]}
+    count = [
+        sum(p.numel() for p in PoseModel(cfg, verbose=False).parameters()) for cfg in (ours, stock)
+    ]
+    assert count[0] == count[1]
+    assert ours["scale"] == name.removeprefix("yolo11").removeprefix("yolov8")[0]
+
+
+def test_default_names_and_yaml() -> None:
+    detector = HandDetector("yolov8n-hand-pose.yaml")
+    assert detector.task == "pose"
+    assert detector.model.yaml["kpt_shape"] == [21, 3] and detector.model.yaml["nc"] == 2
+    assert detector.task_map["pose"]["trainer"] is HandTrainer
+    assert detector.task_map["pose"]["validator"] is HandValidator
+
+
+def test_training_keeps_options_in_the_checkpoint(trained: Path) -> None:
+    detector = HandDetector(trained / "weights" / "best.pt")
+    assert detector.model.yaml["hand"] == {
+        "keypoint_loss": "oks",
+        "mask_prob": 0.7,
+        "tighten_boxes": False,
+    }
+    assert type(detector.model) is PoseModel
+    assert detector.names == {0: "left", 1: "right"}
+    assert detector.overrides["imgsz"] == 96
+
+
+def test_finetuning_keeps_and_changes_options(trained: Path, toy_set, toy_settings, tmp_path):
+    detector = HandDetector(trained / "weights" / "best.pt")
+    toy_settings |= {"epochs": 1, "project": str(tmp_path), "name": "fine", "val": False}
+    detector.train(data=str(toy_set.yaml), keypoint_loss="l2", **toy_settings)
+    assert detector.model.yaml["hand"] == {
+        "keypoint_loss": "l2",
+        "mask_prob": 0.7,
+        "tighten_boxes": False,
+    }
+    # What the preset says is what was trained with.
+    for key, value in preset().items():
+        if key not in toy_settings:
+            assert getattr(detector.trainer.args, key) == value
+
+
+def test_pretrained_weights_are_taken(trained: Path, toy_set, toy_settings, tmp_path):
+    """Also for a detector that comes from a YAML, where Ultralytics would rebuild the model."""
+    start = trained / "weights" / "best.pt"
+    detector = HandDetector("yolo11n-hand-pose.yaml")
+    toy_settings |= {"epochs": 1, "lr0": 0.0, "optimizer": "SGD", "warmup_epochs": 0.0}
+    seen = {}
+    detector.add_callback(
+        "on_train_start",
+        lambda run: seen.update({k: v.clone() for k, v in run.model.state_dict().items()}),
+    )
+    detector.train(
+        data=str(toy_set.yaml),
+        pretrained=str(start),
+        **toy_settings,
+        val=False,
+        project=str(tmp_path),
+        name="pre",
+    )
+    expected = HandDetector(start).model.state_dict()
+    assert all(torch.equal(seen[key], value) for key, value in expected.items())
+
+
+class Stop(Exception):
+    pass
+
+
+def test_resume_keeps_options(toy_set, toy_settings, tmp_path) -> None:
+    """A training that was killed goes on with our data set, criterion and options."""
+    detector = HandDetector("yolo11n-hand-pose.yaml")
+
+    def kill(trainer) -> None:
+        if trainer.epoch == 1:
+            raise Stop
+
+    detector.add_callback("on_train_epoch_start", kill)
+    toy_settings |= {"epochs": 2, "project": str(tmp_path), "name": "killed"}
+    with pytest.raises(Stop):
+        detector.train(data=str(toy_set.yaml), keypoint_loss="none", mask_prob=0.9, **toy_settings)
+    last = tmp_path / "killed" / "weights" / "last.pt"
+    again = HandDetector(last)
+    found = {}
+
+    def look(trainer) -> None:
+        found["start"] = trainer.start_epoch
+        found["loss"] = trainer.model.criterion.landmarks
+        found["ema"] = trainer.ema.ema.criterion.landmarks
+        found["options"] = trainer.train_loader.dataset._options
+
+    again.add_callback("on_train_start", look)
+    again.train(resume=True)
+    assert found["start"] == 1
+    assert found["loss"] is False and found["ema"] is False
+    assert found["options"].mask_prob == 0.9 and found["options"].keypoint_loss == "none"
+    assert again.trainer.epoch == 1
+    with pytest.raises(HandError, match="mask_prob cannot change on resume"):
+        HandDetector(last).train(resume=True, mask_prob=0.1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["yolo11n-hand-pose.yaml", pytest.param("yolov8n-hand-pose.yaml", marks=pytest.mark.slow)],
+)
+def test_families_train(name: str, toy_set_unknown, toy_settings, tmp_path) -> None:
+    detector = HandDetector(name)
+    detector.train(
+        data=str(toy_set_unknown.yaml), **toy_settings, project=str(tmp_path), name="family"
+    )
+    log = (tmp_path / "family" / "results.csv").read_text().splitlines()
+    columns = [name.strip() for name in log[0].split(",")]
+    rows = [dict(zip(columns, map(float, line.split(",")), strict=True)) for line in log[1:]]
+    assert len(rows) == 2
+    assert rows[1]["train/pose_loss"] < rows[0]["train/pose_loss"]
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+
+
+@pytest.mark.slow
+def test_overfits_and_tells_sides_apart(toy_set, toy_settings, tmp_path) -> None:
+    """Enough steps on one small set, and it finds hands, sides and keypoints of that set."""
+    detector = HandDetector("yolo11n-hand-pose.yaml")
+    toy_settings |= {"epochs": 60, "lr0": 0.002, "close_mosaic": 30, "degrees": 20.0}
+    detector.train(
+        data=str(toy_set.yaml), **toy_settings, val=False, project=str(tmp_path), name="fit"
+    )
+    metrics = detector.val(data=str(toy_set.yaml), split="train", plots=False, verbose=False)
+    assert metrics.box.map50 > 0.9
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "wilor_yolo":
+            raise ImportError("blocked: " + name)
+sys.meta_path.insert(0, Block())
+import numpy as np
+from ultralytics import YOLO
+from ultralytics.nn import tasks
+assert tasks.SAFE_LOAD
+model = YOLO(sys.argv[1])
+assert model.names == {0: "left", 1: "right"}, model.names
+result = model.predict(np.zeros((96, 96, 3), np.uint8), verbose=False)[0]
+assert result.keypoints.data.shape[1:] == (21, 3)
+assert "wilor_yolo" not in sys.modules
+print("opened", type(model.model).__name__)
+"""
+
+
+def test_checkpoint_opens_in_stock_ultralytics(trained: Path, tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", BLOCKED, str(trained / "weights" / "best.pt")],
+        cwd=tmp_path,
+        env={**os.environ, "ULTRALYTICS_SAFE_LOAD": "1", "YOLO_CONFIG_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "opened PoseModel" in done.stdout
+
+
+class Evil:
+    def __reduce__(self):
+        return (os.mkdir, (os.environ["WILOR_YOLO_TEST_EVIL"],))
+
+
+def test_code_in_a_checkpoint_is_refused(trained: Path, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("WILOR_YOLO_TEST_EVIL", str(tmp_path / "ran"))
+    monkeypatch.delenv("ULTRALYTICS_SAFE_LOAD", raising=False)
+    checkpoint = torch.load(trained / "weights" / "best.pt", weights_only=False)
+    torch.save({**checkpoint, "extra": Evil()}, tmp_path / "evil.pt", pickle_module=pickle)
+    with pytest.raises(WeightsError, match="ULTRALYTICS_SAFE_LOAD=0") as caught:
+        HandDetector(tmp_path / "evil.pt")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(WeightsError):
+        HandDetector("yolo11n-hand-pose.yaml").train(data="x.yaml", pretrained=tmp_path / "evil.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken"])
+def test_damaged_files(content: bytes, tmp_path) -> None:
+    (tmp_path / "broken.pt").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"broken\.pt was refused") as caught:
+        HandDetector(tmp_path / "broken.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files(tmp_path) -> None:
+    with pytest.raises(WeightsError, match=r"there is no .*nowhere\.pt"):
+        HandDetector(tmp_path / "nowhere.pt")
+    with pytest.raises(WeightsError, match=r"yolo11n-hand-pose\.yaml"):
+        HandDetector("yolo12n-hand-pose.yaml")
+
+
+def test_train_needs_one_data_yaml() -> None:
+    detector = HandDetector("yolo11n-hand-pose.yaml")
+    with pytest.raises(HandError, match="needs data="):
+        detector.train()
+    with pytest.raises(HandError, match="one data YAML"):
+        detector.train(data=["a.yaml", "b.yaml"])
+
+
+def test_bad_data_yaml_stops_a_training(toy_set, toy_settings, tmp_path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(toy_set.yaml.read_text() + f"flip_idx: {list(range(21))}\n")
+    with pytest.raises(HandError, match="remove flip_idx"):
+        HandDetector("yolo11n-hand-pose.yaml").train(
+            data=str(bad), **toy_settings, project=str(tmp_path), name="bad"
+        )
+
+
+def test_other_heads_are_refused(toy_set, toy_settings, tmp_path) -> None:
+    yaml = tmp_path / "yolo26n-pose.yaml"
+    yaml.write_text((ROOT / "cfg" / "models" / "26" / "yolo26-pose.yaml").read_text())
+    with pytest.raises(HandError, match="train a YOLOv8 or YOLO11"):
+        HandDetector(yaml).train(
+            data=str(toy_set.yaml), **toy_settings, project=str(tmp_path), name="other"
+        )
+
+
+def test_one_hand_comes_out_once(trained: Path, toy_set) -> None:
+    """The same box as a left and as a right hand: ours keeps the likelier, stock keeps both."""
+    image = cv2.imread(str(toy_set.images[0]))
+    raw = torch.zeros(1, 4 + 2 + 63, 3)
+    raw[0, :4] = torch.tensor([[40.0, 40, 30, 30], [41, 40, 30, 30], [80, 40, 20, 20]]).T
+    raw[0, 4:6] = torch.tensor([[0.6, 0.1], [0.1, 0.8], [0.7, 0.1]]).T
+
+    def sides(detector: YOLO, **settings) -> list[float]:
+        detector.predict(image, imgsz=96, verbose=False, **settings)
+        blank = torch.zeros(1, 3, 96, 96)
+        return detector.predictor.postprocess(raw.clone(), blank, [image])[0].boxes.cls.tolist()
+
+    file = trained / "weights" / "best.pt"
+    assert sides(HandDetector(file)) == [1.0, 0.0]
+    assert sides(YOLO(file)) == [1.0, 0.0, 0.0]
+    assert sides(HandDetector(file), agnostic_nms=False) == [1.0, 0.0, 0.0]
+
+
+def test_predict_uses_the_size_it_was_trained_at(trained: Path, toy_set) -> None:
+    detector = HandDetector(trained / "weights" / "best.pt")
+    detector.predict(str(toy_set.images[0]), verbose=False)
+    assert detector.predictor.args.imgsz == 96
+    assert IMAGE_SIZE == 320
+
+
+def test_validation_counts_unknown_sides(trained: Path, toy_set_unknown) -> None:
+    detector = HandDetector(trained / "weights" / "best.pt")
+    metrics = detector.val(
+        data=str(toy_set_unknown.yaml), split="train", plots=False, verbose=False, batch=4
+    )
+    labels = list((toy_set_unknown.root / "labels" / "train").glob("*.txt"))
+    hands = sum(len(file.read_text().splitlines()) for file in labels)
+    assert metrics.nt_per_class.sum() == hands and len(metrics.nt_per_class) == 2

@@ -1,0 +1,71 @@
+"""A training's checkpoint -> the file that is published."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from ultralytics.nn.tasks import PoseModel
+from ultralytics.utils import __version__
+
+from ..errors import WeightsError
+from .restricted import read_restricted
+
+__all__ = ["release_checkpoint"]
+
+# Of the training arguments only what prediction needs stays; the rest holds paths of a machine.
+_KEPT_ARGS = ("task", "imgsz", "single_cls")
+
+
+def release_checkpoint(
+    source: str | Path, target: str | Path, provenance: Mapping[str, str] | None = None
+) -> str:
+    """Write an fp16 detector without optimizer, paths, git information or training history.
+
+    The file holds stock Ultralytics classes only and opens without this package, restricted
+    loading included.
+
+    Args:
+        source: `last.pt`, `best.pt` or `epoch*.pt` of a training.
+        target: file to write.
+        provenance: what to say about the training (data, steps, seed, ...), kept as text under the
+            key "provenance".
+
+    Returns:
+        The SHA-256 of the file, hexadecimal.
+
+    Raises:
+        WeightsError: `source` is missing, not readable in restricted mode, or no pose model.
+    """
+    source, target = Path(source), Path(target)
+    checkpoint = read_restricted(source)
+    model = checkpoint.get("ema") or checkpoint.get("model")
+    if type(model) is not PoseModel:
+        raise WeightsError(f"{source} holds a {type(model).__name__}, not a stock PoseModel")
+    args = {k: checkpoint["train_args"][k] for k in _KEPT_ARGS if k in checkpoint["train_args"]}
+    model.args = dict(args)
+    model.criterion = None
+    model.yaml["yaml_file"] = Path(model.yaml.get("yaml_file", "hand-pose.yaml")).name
+    model.half().requires_grad_(False)
+    for leftover in ("pt_path", "class_weights"):
+        if hasattr(model, leftover):
+            delattr(model, leftover)
+    released = {
+        "epoch": -1,
+        "model": model,
+        "ema": None,
+        "optimizer": None,
+        "train_args": args,
+        "provenance": dict(provenance or {}),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "version": __version__,
+        "license": "AGPL-3.0-or-later",
+    }
+    temporary = target.with_name(target.name + ".part")
+    torch.save(released, temporary)
+    os.replace(temporary, target)
+    return hashlib.sha256(target.read_bytes()).hexdigest()
