@@ -14,7 +14,15 @@ import numpy as np
 
 from .errors import HandError
 
-__all__ = ["IMAGE_MEAN", "IMAGE_STD", "CropGeometry", "crop_geometry", "crop_hands", "normalise"]
+__all__ = [
+    "IMAGE_MEAN",
+    "IMAGE_STD",
+    "CropGeometry",
+    "crop_geometry",
+    "crop_hands",
+    "normalise",
+    "require_bgr",
+]
 
 # ImageNet statistics, RGB, as in the released preprocessing and in every pretrained trunk we use.
 IMAGE_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -90,17 +98,26 @@ def crop_hands(image: np.ndarray, geometry: CropGeometry, size: int) -> np.ndarr
     Raises:
         HandError: the picture is not (H, W, 3) uint8.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise HandError(
-            f"expected a BGR picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}; "
-            "read it with cv2.imread(path, cv2.IMREAD_COLOR)."
-        )
+    require_bgr(image)
     crops = np.zeros((len(geometry.size), size, size, 3), np.uint8)
     for i, (center, side, is_right) in enumerate(
         zip(geometry.center, geometry.size, geometry.is_right, strict=True)
     ):
         crops[i] = _crop(image, center, float(side), bool(is_right), size)
     return crops
+
+
+def require_bgr(image: np.ndarray) -> None:
+    """Raise unless `image` is a picture we can cut.
+
+    Raises:
+        HandError: the picture is not (H, W, 3) uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise HandError(
+            f"expected a BGR picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}; "
+            "read it with cv2.imread(path, cv2.IMREAD_COLOR)."
+        )
 
 
 def normalise(crops: np.ndarray) -> np.ndarray:

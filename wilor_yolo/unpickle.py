@@ -80,13 +80,10 @@ class _Dictionary(dict):
 class _Reconstructor(Record):
     """``copyreg._reconstructor(cls, base, state)``: how old protocols make an object."""
 
-    def __new__(cls, *args: Any) -> Record:
+    def __new__(cls, *args: Any) -> Any:
         if len(args) == 3 and isinstance(args[0], type) and issubclass(args[0], Record):
             return args[0].__new__(args[0])
         raise WeightsError("it makes an object of no known class")
-
-    def __init__(self, *args: Any) -> None:
-        pass
 
 
 class _Encoded(Record):

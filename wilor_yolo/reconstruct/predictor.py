@@ -21,6 +21,8 @@ from ..geometry import crop_to_full_translation, default_intrinsics, mirror_poin
 from ..hands import Hands
 from ..images import exif_focal
 from ..mano.files import load_hand_model
+from ..released_crops import SIZE as RELEASED_SIZE
+from ..released_crops import released_crops
 from ..skeleton import RIGHT
 from ..weights_dir import RECONSTRUCTOR, shipped
 from .checkpoints import load_network
@@ -51,9 +53,12 @@ class HandReconstructor:
         device: torch device.
         heads: attention heads of a released checkpoint, which stand in no tensor shape; 16 if
             not given.
+        preprocess: ``"fast"``, or ``"released"`` for the crops of the released code, number for
+            number (:mod:`wilor_yolo.released_crops`; networks of 256 px only).
 
     Raises:
         WeightsError: a file is missing, damaged or foreign.
+        HandError: an unknown `preprocess`, or one that does not fit the network.
     """
 
     def __init__(
@@ -63,7 +68,10 @@ class HandReconstructor:
         hand_model: str | Path | None = None,
         device: str | torch.device = "cpu",
         heads: int | None = None,
+        preprocess: str = "fast",
     ) -> None:
+        if preprocess not in ("fast", "released"):
+            raise HandError(f'preprocess={preprocess!r} is unknown; use "fast" or "released".')
         self.weights = shipped(RECONSTRUCTOR) if weights is None else Path(weights)
         model = None if hand_model is None else load_hand_model(hand_model)
         if self.weights.suffix in (".ckpt", ".pth", ".pt"):
@@ -74,6 +82,12 @@ class HandReconstructor:
             raise WeightsError("heads= belongs to released .ckpt files; ours name their own.")
         else:
             self.network = load_network(self.weights, model)
+        side = self.network.config.image_size
+        if preprocess == "released" and side != RELEASED_SIZE:
+            raise HandError(
+                f'preprocess="released" cuts {RELEASED_SIZE} px crops, this network sees {side} px.'
+            )
+        self.preprocess = preprocess
         self.device = torch.device(device)
         self.network.to(self.device, memory_format=torch.channels_last)
         self.network.eval()
@@ -141,7 +155,9 @@ class HandReconstructor:
             for r in requests
         ]
         crops = [
-            crop_hands(r.image, geometry, config.image_size)
+            released_crops(r.image, geometry)
+            if self.preprocess == "released"
+            else crop_hands(r.image, geometry, config.image_size)
             for r, geometry in zip(requests, geometries, strict=True)
         ]
         if not any(len(r.hands) for r in requests):
@@ -162,7 +178,8 @@ class HandReconstructor:
         parts = []
         with torch.inference_mode():
             for start in range(0, len(crops), MAX_BATCH):
-                batch = torch.from_numpy(normalise(crops[start : start + MAX_BATCH]))
+                chosen = crops[start : start + MAX_BATCH]
+                batch = torch.from_numpy(normalise(chosen) if chosen.dtype == np.uint8 else chosen)
                 batch = batch.to(self.device, memory_format=torch.channels_last)
                 parts.append(self.network(batch))
         return NetworkOutput.concatenate(parts)

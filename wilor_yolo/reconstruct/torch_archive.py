@@ -79,7 +79,7 @@ class PickledTensor(Record):
 class _Parameter(Record):
     """``torch._utils._rebuild_parameter(tensor, requires_grad, hooks)``."""
 
-    def __new__(cls, *args: Any) -> Record:
+    def __new__(cls, *args: Any) -> Any:
         if not args or not isinstance(args[0], PickledTensor):
             raise WeightsError("a parameter in it is no tensor")
         return args[0]
