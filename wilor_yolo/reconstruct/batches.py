@@ -1,0 +1,119 @@
+"""Batches for training and validation: encoded samples in, tensors with availability masks out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from ..crops import normalise
+from ..samples import EncodedSample
+from .augment import (
+    AugmentConfig,
+    CropLabels,
+    change_colours,
+    plain_view,
+    random_view,
+    take_crop,
+    view_labels,
+)
+from .config import NetworkConfig
+
+__all__ = ["HandBatch", "HandTargets", "make_batch"]
+
+
+@dataclass
+class HandTargets:
+    """What is known about B hands, in the right-hand view of their crops. Zeros where unknown.
+
+    Attributes:
+        keypoints_2d: (B, 21, 3) crop units and confidence.
+        joints_3d: (B, 21, 3) metres, relative to the wrist.
+        joints_3d_weight: (B,) 0 where unknown.
+        global_orient: (B, 3, 3).
+        hand_pose: (B, 15, 3, 3).
+        betas: (B, 10).
+        has_parameters: (B,) 1 or 0.
+    """
+
+    keypoints_2d: Tensor
+    joints_3d: Tensor
+    joints_3d_weight: Tensor
+    global_orient: Tensor
+    hand_pose: Tensor
+    betas: Tensor
+    has_parameters: Tensor
+
+    def to(self, device: torch.device) -> HandTargets:
+        """The same on another device."""
+        return HandTargets(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+@dataclass
+class HandBatch:
+    """Crops (B, 3, S, S) as the network reads them, their targets, and names for messages.
+
+    Attributes:
+        crops: normalised RGB, float32.
+        targets: see `HandTargets`.
+        keys: (B,) "source/key".
+    """
+
+    crops: Tensor
+    targets: HandTargets
+    keys: list[str]
+
+
+def make_batch(
+    samples: Sequence[EncodedSample],
+    network: NetworkConfig,
+    augment: AugmentConfig | None = None,
+    rng_keys: Sequence[tuple[int, ...]] = (),
+) -> HandBatch:
+    """Decode, crop, augment and collate.
+
+    Args:
+        samples: B encoded samples.
+        network: crop size, box scale and visible share.
+        augment: None for the plain views (validation).
+        rng_keys: with `augment`, B seeds: each sample's randomness depends on its own alone.
+
+    Raises:
+        HandError: a sample cannot be decoded; the message names it.
+    """
+    size = network.image_size
+    crops = np.empty((len(samples), size, size, 3), np.uint8)
+    labels: list[CropLabels] = []
+    keys: list[str] = []
+    for i, encoded in enumerate(samples):
+        sample = encoded.decode()
+        if augment is None:
+            view = plain_view(sample, network.box_scale, network.visible)
+            crops[i] = take_crop(sample.image, view, size)
+        else:
+            rng = np.random.default_rng(rng_keys[i])
+            view = random_view(sample, rng, augment, network.box_scale, network.visible)
+            crops[i] = change_colours(take_crop(sample.image, view, size), rng, augment)
+        labels.append(view_labels(sample, view))
+        keys.append(f"{sample.source}/{sample.key}")
+    return HandBatch(torch.from_numpy(normalise(crops)), _collate(labels), keys)
+
+
+def _collate(labels: list[CropLabels]) -> HandTargets:
+    def stack(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(label, name) for label in labels]))
+
+    rotations = roma.rotvec_to_rotmat(stack("pose"))
+    return HandTargets(
+        keypoints_2d=stack("keypoints_2d"),
+        joints_3d=stack("joints_3d"),
+        joints_3d_weight=torch.tensor([float(label.joints_3d_weight) for label in labels]),
+        global_orient=stack("turn") @ rotations[:, 0],
+        hand_pose=rotations[:, 1:].contiguous(),
+        betas=stack("betas"),
+        has_parameters=torch.tensor([float(label.has_parameters) for label in labels]),
+    )

@@ -1,0 +1,110 @@
+"""Batches ahead of time: threads prepare the next steps while the network trains.
+
+OpenCV and torch release Python's lock, so threads suffice and memory is shared.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from .augment import AugmentConfig
+from .batches import HandBatch, make_batch
+from .config import NetworkConfig
+from .mixing import MixSchedule, SampleStore
+
+__all__ = ["BatchLoader"]
+
+
+class BatchLoader:
+    """Endless batches from a step on; the same (seed, step, shards) gives the same batch.
+
+    Attributes:
+        store: the samples as of the newest prepared batch.
+    """
+
+    def __init__(
+        self,
+        store: SampleStore,
+        network: NetworkConfig,
+        augment: AugmentConfig | None,
+        batch_size: int,
+        seed: int,
+        rescan_steps: int = 0,
+        workers: int = 1,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: samples.
+            network: crop geometry.
+            augment: None for none.
+            batch_size: samples a step and process.
+            seed: of order and augmentation.
+            rescan_steps: look for new shards before every step divisible by this; 0: never.
+            workers: threads; 0 makes each batch when it is asked for.
+            rank, world: this process and their number; they share each step's samples.
+        """
+        self.store = store
+        self._network, self._augment = network, augment
+        self._batch_size, self._seed = batch_size, seed
+        self._rescan_steps, self._workers = rescan_steps, workers
+        self._rank, self._world = rank, world
+        self._schedule = self._plan(store)
+        self._history: deque[tuple[int, list[list[Path]]]] = deque([(0, store.shards)])
+
+    def batches(self, first_step: int) -> Iterator[HandBatch]:
+        """Batches of steps `first_step`, `first_step` + 1, ..."""
+        if self._workers == 0:
+            step = first_step
+            while True:
+                yield self._job(step, first_step)()
+                step += 1
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="batch")
+        waiting: deque[Future[HandBatch]] = deque()
+        step = first_step
+        try:
+            while True:
+                while len(waiting) < self._workers + 1:
+                    waiting.append(pool.submit(self._job(step, first_step)))
+                    step += 1
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def shards_at(self, step: int) -> list[list[Path]]:
+        """The shards that the batch of a step was drawn from (recent steps only)."""
+        result = self._history[0][1]
+        for first, shards in self._history:
+            if first <= step:
+                result = shards
+        return result
+
+    def _plan(self, store: SampleStore) -> MixSchedule:
+        return MixSchedule(store.sizes, [group.weight for group in store.groups], self._seed)
+
+    def _job(self, step: int, first_step: int):  # a closure for the pool
+        # Not at the first step of a run: a resumed run keeps its checkpoint's shards until the
+        # next boundary, as the uninterrupted one did.
+        if self._rescan_steps and step % self._rescan_steps == 0 and step > first_step:
+            store = self.store.rescanned()
+            if store is not self.store:
+                self.store, self._schedule = store, self._plan(store)
+                self._history.append((step, store.shards))
+                while len(self._history) > 8:
+                    self._history.popleft()
+        store, schedule = self.store, self._schedule
+        total = self._batch_size * self._world
+        first = step * total + self._rank
+        positions = range(first, (step + 1) * total, self._world)
+
+        def make() -> HandBatch:
+            samples = [store.get(*schedule.draw(position)) for position in positions]
+            rng_keys = [(self._seed, position) for position in positions]
+            return make_batch(samples, self._network, self._augment, rng_keys)
+
+        return make

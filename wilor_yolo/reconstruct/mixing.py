@@ -1,0 +1,181 @@
+"""Which sample comes when: several groups of shards mixed by weight, order a pure function of
+(seed, position), so an interrupted training continues with exactly the samples it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import HandError
+from ..samples import EncodedSample
+from ..shards import find_shards, hash_shards, read_shard
+
+__all__ = ["DataGroup", "MixSchedule", "SampleStore"]
+
+# Group shares are exact over this many consecutive samples.
+_PERIOD = 1000
+
+
+@dataclass(frozen=True)
+class DataGroup:
+    """Shards that are drawn from with one weight.
+
+    Attributes:
+        path: a shard, a folder of shards, or a glob pattern.
+        weight: share in the mix relative to the other groups; None: the number of its samples.
+    """
+
+    path: str
+    weight: float | None = None
+
+
+class SampleStore:
+    """All samples of the groups, JPEG bytes in memory; knows how to notice new shards.
+
+    Stores are cheap to extend: :meth:`rescanned` reads only shards it has not read before and
+    returns a new store, so that a batch being made from the old one is not disturbed.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[DataGroup],
+        shards: Sequence[Sequence[Path]] | None = None,
+        limit: int | None = None,
+        known: dict[Path, list[EncodedSample]] | None = None,
+    ) -> None:
+        """Read the shards.
+
+        Args:
+            groups: at least one.
+            shards: per group, exactly these shards instead of what lies on disk now (resume).
+            limit: read at most this many samples a group (validation).
+            known: shards already in memory.
+
+        Raises:
+            HandError: a group has no samples, or a damaged shard.
+        """
+        if not groups:
+            raise HandError("no training data given; set data=[folder with .tar shards].")
+        self.groups = tuple(groups)
+        self._limit = limit
+        self._known = dict(known or {})
+        self.shards: list[list[Path]] = []
+        self._samples: list[list[EncodedSample]] = []
+        for i, group in enumerate(self.groups):
+            paths = find_shards(group.path) if shards is None else list(shards[i])
+            samples: list[EncodedSample] = []
+            for path in paths:
+                if path not in self._known:
+                    self._known[path] = list(read_shard(path))
+                samples.extend(self._known[path])
+                if limit is not None and len(samples) >= limit:
+                    break
+            if not samples:
+                raise HandError(f"{group.path}: no samples; give a folder that holds .tar shards.")
+            self.shards.append(paths)
+            # A limited store takes samples spread over the group, not its beginning.
+            if limit is not None and len(samples) > limit:
+                chosen = np.linspace(0, len(samples) - 1, limit).round().astype(int)
+                samples = [samples[j] for j in chosen]
+            self._samples.append(samples)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Samples in each group."""
+        return tuple(len(samples) for samples in self._samples)
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    def get(self, group: int, index: int) -> EncodedSample:
+        """One sample."""
+        return self._samples[group][index]
+
+    def samples(self) -> list[EncodedSample]:
+        """All samples, group by group."""
+        return [sample for samples in self._samples for sample in samples]
+
+    def rescanned(self) -> SampleStore:
+        """This store, or a larger one if new shards appeared (shards are never taken away)."""
+        shards = []
+        for group, old in zip(self.groups, self.shards, strict=True):
+            shards.append(old + [path for path in find_shards(group.path) if path not in old])
+        if shards == self.shards:
+            return self
+        return SampleStore(self.groups, shards, self._limit, self._known)
+
+    def hash(self) -> str:
+        """Hash of all shards, in order."""
+        return hash_shards(path for paths in self.shards for path in paths)
+
+
+class MixSchedule:
+    """Maps the running number of a drawn sample to (group, index in the group).
+
+    Each group is walked through in a fresh random order per round. Groups interleave evenly:
+    every batch has nearly the shares of the whole.
+    """
+
+    def __init__(self, sizes: Sequence[int], weights: Sequence[float | None], seed: int) -> None:
+        """Plan.
+
+        Args:
+            sizes: samples in each group.
+            weights: see `DataGroup.weight`.
+            seed: order of the samples.
+
+        Raises:
+            HandError: a weight is not positive.
+        """
+        shares = np.array(
+            [n if w is None else w for n, w in zip(sizes, weights, strict=True)], float
+        )
+        mixed = {w is None for w in weights}
+        if len(mixed) > 1:
+            raise HandError("give every data group a weight, or none of them.")
+        if (shares <= 0).any():
+            raise HandError(f"data weights must be positive, got {list(weights)}.")
+        self.sizes = tuple(sizes)
+        self.seed = seed
+        exact = shares / shares.sum() * _PERIOD
+        counts = np.maximum(np.floor(exact).astype(int), 1)
+        for i in np.argsort(counts - exact):  # most underserved first
+            if counts.sum() < _PERIOD:
+                counts[i] += 1
+        while counts.sum() > _PERIOD:
+            counts[counts.argmax()] -= 1
+        # Group k's i-th sample belongs at (i + 1/2) / count of the period.
+        times = np.concatenate([(np.arange(c) + 0.5) / c for c in counts])
+        owner = np.repeat(np.arange(len(counts)), counts)
+        self._owner = owner[np.argsort(times, kind="stable")]
+        self._counts = counts
+        # _before[p, k]: samples of group k before position p of a period.
+        self._before = np.zeros((_PERIOD, len(counts)), int)
+        for k in range(len(counts)):
+            self._before[1:, k] = np.cumsum(self._owner == k)[:-1]
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+
+    def draw(self, position: int) -> tuple[int, int]:
+        """(group, index) of the sample at a position, 0-based, of the endless sequence."""
+        period, place = divmod(position, _PERIOD)
+        group = int(self._owner[place])
+        number = int(period * self._counts[group] + self._before[place, group])
+        epoch, rank = divmod(number, self.sizes[group])
+        return group, int(self._order(group, epoch)[rank])
+
+    def batch(self, step: int, size: int) -> list[tuple[int, int]]:
+        """The samples of one step's batch."""
+        return [self.draw(step * size + i) for i in range(size)]
+
+    def _order(self, group: int, epoch: int) -> np.ndarray:
+        key = (group, epoch)
+        if key not in self._orders:
+            if len(self._orders) > 64:
+                self._orders.clear()
+            rng = np.random.default_rng((self.seed, group, epoch))
+            self._orders[key] = rng.permutation(self.sizes[group])
+        return self._orders[key]

@@ -1,0 +1,77 @@
+"""Parameter groups and learning rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ..errors import HandError
+
+__all__ = ["freeze", "frozen_to_eval", "parameter_groups", "set_learning_rates"]
+
+
+def parameter_groups(
+    network: nn.Module,
+    lr: float,
+    weight_decay: float,
+    pretrained: tuple[str, ...] = (),
+    pretrained_lr: float = 1.0,
+) -> list[dict[str, Any]]:
+    """AdamW groups: pretrained parts learn slower; vectors and embeddings are not decayed.
+
+    Args:
+        network: all its parameters that require gradients are covered, each once.
+        lr: base rate.
+        weight_decay: of matrices and filters.
+        pretrained: parameter name prefixes trained at ``lr * pretrained_lr``.
+        pretrained_lr: see there.
+
+    Raises:
+        HandError: a prefix that fits no parameter.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    for prefix in pretrained:
+        if not any(name.startswith(prefix) for name in names):
+            raise HandError(f"pretrained={prefix!r} fits no parameter of this network.")
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        slow = any(name.startswith(prefix) for prefix in pretrained)
+        # Biases, norms, position embeddings and tokens.
+        plain = parameter.ndim < 2 or name.endswith(("pos_embed", "token"))
+        groups.setdefault((slow, plain), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "weight_decay": 0.0 if plain else weight_decay,
+            "base_lr": lr * (pretrained_lr if slow else 1.0),
+        }
+        for (slow, plain), parameters in groups.items()
+    ]
+
+
+def set_learning_rates(optimiser: Any, factor: float) -> None:
+    """Set every group's rate to its `base_lr` times a factor."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+def freeze(network: nn.Module, names: tuple[str, ...]) -> None:
+    """Switch off gradients of the named modules.
+
+    Raises:
+        HandError: a name that is no module of the network.
+    """
+    modules = dict(network.named_modules())
+    for name in names:
+        if name not in modules:
+            raise HandError(f"frozen={name!r} is no module of this network.")
+        modules[name].requires_grad_(False)
+
+
+def frozen_to_eval(network: nn.Module, names: tuple[str, ...]) -> None:
+    """Keep the named modules' batch statistics fixed; call after every `network.train()`."""
+    for name in names:
+        network.get_submodule(name).eval()

@@ -1,0 +1,128 @@
+"""What a training run leaves on disk: checkpoints and a log, whole at any moment."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import WeightsError
+
+__all__ = ["RunLog", "TrainState", "load_state", "save_state"]
+
+FORMAT = "wilor_yolo.training/1"
+
+
+@dataclass
+class TrainState:
+    """Everything a run needs to go on as if never stopped. Plain tensors, numbers and strings.
+
+    Attributes:
+        step: optimiser steps done.
+        seconds: time trained, all sessions.
+        network, average: state dicts; `average_updates` belongs to the decay's warm-up.
+        optimiser, judge, judge_optimiser: state dicts.
+        best: best validation score so far, or None.
+        config: the `TrainConfig` as plain data.
+        network_config: the `NetworkConfig` as plain data.
+        shards: per data group, the paths that the next batch is drawn from.
+        data_hash: over the bytes of those shards.
+        prior: (M, 55) the discriminator's real poses.
+    """
+
+    step: int
+    seconds: float
+    network: dict[str, Any]
+    average: dict[str, Any]
+    average_updates: int
+    optimiser: dict[str, Any]
+    judge: dict[str, Any]
+    judge_optimiser: dict[str, Any]
+    best: float | None
+    config: dict[str, Any]
+    network_config: dict[str, Any]
+    shards: list[list[str]]
+    data_hash: str
+    prior: torch.Tensor
+
+
+def save_state(path: Path, state: TrainState) -> None:
+    """Write a checkpoint to a temporary name, flush it to the disk, then rename."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as handle:
+        torch.save({"format": FORMAT, **vars(state)}, handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+
+
+def load_state(path: Path) -> TrainState:
+    """Read a checkpoint (nothing in it can run code).
+
+    Raises:
+        WeightsError: the file is missing, damaged or foreign.
+    """
+    if not path.is_file():
+        raise WeightsError(f"checkpoint {path} does not exist; check the path.")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise anything at all
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"checkpoint {path} cannot be read ({reason}); delete it.") from error
+    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        raise WeightsError(f"{path} is no training checkpoint of this version; delete it.")
+    return TrainState(**data)
+
+
+class RunLog:
+    """Rows of numbers in a CSV file whose columns may grow; survives being cut off anywhere."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: dict[str, float | int | str]) -> None:
+        """Add one row; new columns rewrite the file with a longer header."""
+        columns = self._columns()
+        missing = [name for name in row if name not in columns]
+        if missing or not columns:
+            old = self.rows()
+            columns = columns + missing
+            temporary = self.path.with_name(self.path.name + ".tmp")
+            with open(temporary, "w", newline="", encoding="utf-8") as handle:
+                writer = csv.DictWriter(handle, columns, restval="")
+                writer.writeheader()
+                writer.writerows([*old, row])
+            os.replace(temporary, self.path)
+            return
+        with open(self.path, "a", newline="", encoding="utf-8") as handle:
+            csv.DictWriter(handle, columns, restval="").writerow(row)
+
+    def rows(self) -> list[dict[str, str]]:
+        """All complete rows."""
+        if not self.path.is_file():
+            return []
+        with open(self.path, newline="", encoding="utf-8") as handle:
+            return [r for r in csv.DictReader(handle) if None not in r and None not in r.values()]
+
+    def keep_until(self, step: int) -> None:
+        """Forget rows after a step: a resumed run writes them again."""
+        rows = [row for row in self.rows() if int(row["step"]) <= step]
+        columns = self._columns()
+        if not columns:
+            return
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        with open(temporary, "w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, self.path)
+
+    def _columns(self) -> list[str]:
+        if not self.path.is_file():
+            return []
+        with open(self.path, newline="", encoding="utf-8") as handle:
+            return next(csv.reader(handle), [])

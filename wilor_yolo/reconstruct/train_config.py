@@ -1,0 +1,238 @@
+"""`TrainConfig`: one training run of the reconstructor as a dataclass and a commented yaml."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import HandError
+from .augment import AugmentConfig
+from .losses import LossWeights
+from .mixing import DataGroup
+
+__all__ = ["TrainConfig"]
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run. The shipped yaml files say where each number comes from.
+
+    Attributes:
+        network: name or yaml file of a `NetworkConfig`.
+        data: groups of shards to train on.
+        val: groups of shards to validate on; may be empty.
+        out: folder of the run: config, log, checkpoints.
+        init: weights to start from (a checkpoint of ours), or None.
+        hand_model: a MANO file; None for the free hand.
+        resume: continue from `out`/last.pt when it exists.
+        steps: optimiser steps; the learning rate falls to its end over these.
+        minutes: if set, the learning rate follows the time trained instead and the run ends
+            after so many minutes (all sessions of a resumed run together).
+        batch_size: samples a step and process.
+        lr, weight_decay, warmup_steps, final_lr: AdamW; cosine from lr to lr * final_lr.
+        pretrained: parameter name prefixes trained at lr * pretrained_lr.
+        pretrained_lr: see `pretrained`.
+        frozen: module names left as `init` has them, batch statistics too; the wide maps of a
+            CNN's first layers cost the most and learn the least.
+        clip_norm: gradient norm limit; 0 for none.
+        ema_decay: of the averaged weights, which are the ones validated and shipped.
+        losses, augment: see those classes.
+        augment_until: share of the run with augmentation (1: all of it).
+        precision: of Lightning Fabric: 32-true, bf16-mixed or 16-mixed.
+        channels_last: memory layout of images and convolutions.
+        threads: torch's threads; 0 leaves them alone.
+        workers: threads that prepare batches.
+        devices, strategy, accelerator: Lightning Fabric's (DDP for several devices).
+        seed: of everything.
+        rescan_steps: look for new shards every so many steps; 0: never.
+        checkpoint_minutes, validate_minutes: how often, by the clock.
+        val_samples: at most so many validation samples a group.
+        log_steps: a line of progress every so many steps.
+    """
+
+    network: str = "hybrid-s"
+    data: tuple[DataGroup, ...] = ()
+    val: tuple[DataGroup, ...] = ()
+    out: str = "runs/reconstruct"
+    init: str | None = None
+    hand_model: str | None = None
+    resume: bool = True
+    steps: int = 20_000
+    minutes: float | None = None
+    batch_size: int = 64
+    lr: float = 5e-4
+    weight_decay: float = 0.02
+    warmup_steps: int = 500
+    final_lr: float = 0.01
+    pretrained: tuple[str, ...] = ()
+    pretrained_lr: float = 0.3
+    frozen: tuple[str, ...] = ()
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    losses: LossWeights = field(default_factory=LossWeights)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment_until: float = 1.0
+    precision: str = "32-true"
+    channels_last: bool = False
+    threads: int = 0
+    workers: int = 1
+    devices: int = 1
+    strategy: str = "auto"
+    accelerator: str = "auto"
+    seed: int = 0
+    rescan_steps: int = 0
+    checkpoint_minutes: float = 5.0
+    validate_minutes: float = 10.0
+    val_samples: int = 500
+    log_steps: int = 50
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise HandError(f"precision={self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
+        for name in ("steps", "batch_size", "log_steps", "val_samples"):
+            if getattr(self, name) < 1:
+                raise HandError(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.frozen and not self.init:
+            raise HandError("frozen= keeps layers as init= has them; give init=, or frozen=[].")
+        if not 0 < self.ema_decay < 1:
+            raise HandError(f"ema_decay={self.ema_decay} must lie between 0 and 1.")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """From plain data; nested keys may be dotted ("augment.scale").
+
+        Raises:
+            HandError: an unknown key, with the nearest known one.
+        """
+        nested: dict[str, type] = {"losses": LossWeights, "augment": AugmentConfig}
+        values: dict[str, Any] = {}
+        inner: dict[str, dict[str, Any]] = {name: {} for name in nested}
+        for key, value in data.items():
+            head, _, tail = key.partition(".")
+            if tail and head in nested:
+                inner[head][tail] = value
+            elif key in nested and isinstance(value, Mapping):
+                inner[key].update(value)
+            else:
+                values[key] = value
+        _refuse_unknown(values, cls, "training")
+        for name, kind in nested.items():
+            _refuse_unknown(inner[name], kind, name)
+            if inner[name]:
+                values[name] = kind(**inner[name])
+        for name in ("data", "val"):
+            if name in values:
+                values[name] = _groups(values[name], name)
+        for name in ("pretrained", "frozen"):
+            if name in values:
+                given = values[name]
+                values[name] = (given,) if isinstance(given, str) else tuple(given or ())
+        return cls(**{name: _typed(name, value) for name, value in values.items()})
+
+    @classmethod
+    def from_yaml(cls, source: str | Path, **overrides: Any) -> TrainConfig:
+        """From a yaml file, or by the name of a shipped one; `overrides` replace single keys.
+
+        Overrides go through the same check of unknown keys.
+
+        Raises:
+            HandError: no such file or name, or an unknown key.
+        """
+        path = Path(source)
+        if not path.is_file():
+            folder = resources.files(__package__) / "cfg" / "training"
+            shipped = folder / (path.name if path.suffix else f"{path.name}.yaml")
+            if not shipped.is_file():
+                names = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
+                raise HandError(
+                    f"no training config {str(source)!r}; give a yaml file or one of "
+                    f"{', '.join(names)}."
+                )
+            text = shipped.read_text(encoding="utf-8")
+        else:
+            text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text) or {}
+        for name in ("losses", "augment"):  # so that one dotted override keeps its siblings
+            for key, value in (data.pop(name, None) or {}).items():
+                data[f"{name}.{key}"] = value
+        return cls.from_dict({**data, **overrides})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for yaml or JSON; the inverse of :meth:`from_dict`."""
+        result = asdict(self)
+        for name in ("data", "val"):
+            result[name] = [asdict(group) for group in getattr(self, name)]
+        result["pretrained"], result["frozen"] = list(self.pretrained), list(self.frozen)
+        return result
+
+    def hash(self) -> str:
+        """Ten hex digits over everything that changes the result (not folders or logging)."""
+        ignored = {"out", "resume", "threads", "workers", "log_steps", "checkpoint_minutes"}
+        relevant = {k: v for k, v in self.to_dict().items() if k not in ignored}
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:10]
+
+    def lr_factor(self, step: int, progress: float) -> float:
+        """What the learning rates are multiplied by.
+
+        Args:
+            step: 0-based, for the linear warm-up.
+            progress: 0..1 of the run, for the cosine.
+        """
+        warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
+        return warm * (self.final_lr + (1 - self.final_lr) * cosine)
+
+
+def _refuse_unknown(values: Mapping[str, Any], kind: type, what: str) -> None:
+    known = [f.name for f in fields(kind)]
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+            raise HandError(f"unknown {what} key {key!r}. {hint}")
+
+
+def _groups(value: Any, name: str) -> tuple[DataGroup, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, (str, Path, DataGroup, Mapping)):
+        value = [value]
+    groups = []
+    for item in value:
+        if isinstance(item, Mapping):
+            _refuse_unknown(item, DataGroup, name)
+            item = DataGroup(**item)
+        groups.append(item if isinstance(item, DataGroup) else DataGroup(str(item)))
+    return tuple(groups)
+
+
+_KINDS = {f.name: f.type for f in dataclasses.fields(TrainConfig)}
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Numbers as yaml or a command line may write them (`5e-4` is a string in yaml 1.1)."""
+    kind = _KINDS[name]
+    try:
+        if kind == "float" or (kind == "float | None" and value is not None):
+            return float(value)
+        if kind == "int":
+            if float(value) != int(float(value)):
+                raise ValueError
+            return int(float(value))
+    except (TypeError, ValueError):
+        raise HandError(f"{name}={value!r} is no {kind.split(' ')[0]}.") from None
+    if kind == "bool" and not isinstance(value, bool):
+        raise HandError(f"{name}={value!r} must be true or false.")
+    return value

@@ -1,0 +1,125 @@
+"""Errors of a network on held-out samples, per source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from ..metrics.pose import pa_errors, relative_2d_errors, root_relative_errors
+from ..samples import EncodedSample
+from .batches import make_batch
+from .losses import complete_targets
+from .network import HandNetwork
+
+__all__ = ["SourceErrors", "validate"]
+
+# A 2D keypoint, or weak 3D joints, below this confidence are no yardstick.
+SURE = 0.5
+
+
+@dataclass(frozen=True)
+class SourceErrors:
+    """Means over the samples of one source; NaN where the source has no such truth.
+
+    Attributes:
+        count: samples.
+        pa_mpjpe, pa_mpvpe: mm, Procrustes-aligned joints and vertices.
+        mpjpe: mm, relative to the wrist, not aligned.
+        error_2d: share of the longer side of the hand box.
+        betas: root mean square error of the shape parameters.
+    """
+
+    count: int
+    pa_mpjpe: float
+    pa_mpvpe: float
+    mpjpe: float
+    error_2d: float
+    betas: float
+
+    def __str__(self) -> str:
+        return (
+            f"n={self.count:<5d} PA-MPJPE {self.pa_mpjpe:5.2f} mm  PA-MPVPE {self.pa_mpvpe:5.2f} "
+            f"mm  MPJPE {self.mpjpe:5.1f} mm  2D {100 * self.error_2d:5.2f} % of the box  "
+            f"betas {self.betas:4.2f}"
+        )
+
+    def numbers(self) -> dict[str, float]:
+        """Plain numbers for a log."""
+        return asdict(self)
+
+
+@torch.inference_mode()
+def validate(
+    network: HandNetwork,
+    samples: Sequence[EncodedSample],
+    batch_size: int = 64,
+    channels_last: bool = False,
+) -> dict[str, SourceErrors]:
+    """Run a network on the plain views of samples.
+
+    Args:
+        network: put into evaluation mode for the time of the call.
+        samples: encoded; their sources key the result.
+        batch_size: crops a forward pass.
+        channels_last: memory layout of the crops.
+
+    Returns:
+        Errors by source, in order of first appearance.
+    """
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    rows: dict[str, list[tuple[float, ...]]] = {}
+    for start in range(0, len(samples), batch_size):
+        batch = make_batch(samples[start : start + batch_size], network.config)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        output = network(batch.crops.to(device, memory_format=layout))
+        targets = complete_targets(batch.targets.to(device), network.hand)
+        known = targets.known
+        joints = output.joints.cpu().numpy()
+        true_joints = known.joints_3d.cpu().numpy()
+        relative = output.vertices - output.joints[:, :1]
+        pa_vertices = pa_errors(relative.cpu().numpy(), targets.vertices.cpu().numpy()).mean(1)
+        # Crop units are crop sides; the box is box_scale times smaller.
+        flat = relative_2d_errors(
+            output.keypoints_2d_crop.cpu().numpy(),
+            known.keypoints_2d.cpu().numpy(),
+            np.full(len(joints), 1 / network.config.box_scale),
+            SURE,
+        )
+        columns = np.stack(
+            (
+                pa_errors(joints, true_joints).mean(1),
+                pa_vertices,
+                root_relative_errors(joints, true_joints).mean(1),
+                _row_means(flat),
+                (output.betas - known.betas).square().mean(1).sqrt().cpu().numpy(),
+            ),
+            axis=1,
+        )
+        has_joints = known.joints_3d_weight.cpu().numpy() > SURE
+        has_parameters = known.has_parameters.cpu().numpy() > 0
+        columns[np.ix_(~has_joints, [0, 2])] = np.nan
+        columns[np.ix_(~has_parameters, [1, 4])] = np.nan
+        for key, row in zip(batch.keys, columns, strict=True):
+            rows.setdefault(key.split("/")[0], []).append(tuple(row))
+    network.train(was_training)
+    return {
+        source: SourceErrors(len(values), *(_mean(column) for column in zip(*values, strict=True)))
+        for source, values in rows.items()
+    }
+
+
+def _row_means(values: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    sums = np.where(known, values, 0).sum(axis=1)
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+
+
+def _mean(values: Sequence[float]) -> float:
+    array = np.array(values)
+    return float(array[np.isfinite(array)].mean()) if np.isfinite(array).any() else float("nan")
