@@ -299,8 +299,8 @@ def _photograph(
     background = draw_background(rng, size, size, lighting, photos)
     behind = background.image
     if background.kind == "photo":  # light the hand in the photograph's colour
-        colour = behind.mean((0, 1)) + 0.02
-        radiance = radiance * (colour / colour.mean()) ** 0.5
+        colour = behind.mean((0, 1)) + 0.1
+        radiance = radiance * (colour / colour.mean()) ** 0.3
         behind = behind * (1.1 * np.exp(rng.normal(0, 0.3)))
     if rng.random() < 0.08:  # the hand moves, the rest stands still
         angle, length = rng.uniform(0, np.pi), rng.uniform(3, 14) * size / 256

@@ -137,7 +137,9 @@ def sample_lighting(rng: np.random.Generator, names: list[str] | None = None) ->
     place = panorama(names[int(rng.integers(len(names)))])
     yaw, pitch, roll = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.28), rng.normal(0, 0.12)
     world_from_camera = _yaw(yaw) @ _pitch(pitch) @ _roll(roll) @ np.diag([1.0, -1.0, -1.0])
-    tint = np.exp(rng.normal(0, 0.07, 3))
+    # Cameras balance most of a place's colour away.
+    cast = place.sharp.mean((0, 1)) / place.sharp.mean()
+    tint = cast ** -rng.uniform(0.4, 1.0) * np.exp(rng.normal(0, 0.05, 3))
     kind = rng.random()
     direction = np.array([0.0, -1.0, 0.0])
     strength = 0.0

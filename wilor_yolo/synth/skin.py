@@ -264,9 +264,9 @@ def _paint(
             else:
                 value *= (1 - 0.18 * red) * (1 - 0.02 * vein) * (1 - 0.06 * crease)
             albedo[i, k] = min(0.92, max(0.004, value * shade))
-        bump = 0.05 * seen * (1 - nail[i]) * (1 + 0.5 * (1 - palm))
-        relief[i, 0] = bump * small
-        relief[i, 1] = bump * noise_at(grain, u / 0.0011, v / 0.0008, w / 0.0008)
+        bump = 0.028 * seen * (1 - nail[i]) * (1 + 0.5 * (1 - palm))
+        relief[i, 0] = bump * noise_at(fine, u / 0.0005, v / 0.0005, w / 0.0005)
+        relief[i, 1] = bump * noise_at(grain, u / 0.0005, v / 0.0005, w / 0.0005)
 
 
 @dataclass(frozen=True)
@@ -337,7 +337,7 @@ class HandSkin:
         out = Surface.matt(albedo)
         out.relief = relief
         out.reflectance[:] = 0.028 * look.oil
-        out.roughness[:] = 0.50 - 0.07 * look.oil
+        out.roughness[:] = 0.58 - 0.08 * look.oil
         out.roughness += nail * (0.24 - out.roughness)
         out.coat[:] = nail * (0.6 if look.nail_colour is None else 1.0)
         out.wrap[:] = (0.28, 0.12, 0.07)

@@ -132,7 +132,7 @@ def _photo_border(rng: np.random.Generator, box: np.ndarray, size: int) -> np.nd
     far = 8.0 * size
     photo = np.array([-far, -far, size + far, size + far])
     kind = rng.random()
-    if kind > 0.28:
+    if kind > 0.20:
         return photo
     sides = [int(rng.integers(4))]
     if rng.random() < 0.25:
@@ -140,6 +140,6 @@ def _photo_border(rng: np.random.Generator, box: np.ndarray, size: int) -> np.nd
     for side in sides:
         length = box[2 + side % 2] - box[side % 2]
         # Positive: through the hand. Negative: in the free space around it.
-        depth = rng.uniform(0.04, 0.38) if kind < 0.12 else -rng.uniform(0.0, 0.4)
+        depth = rng.uniform(0.04, 0.38) if kind < 0.10 else -rng.uniform(0.0, 0.4)
         photo[side] = box[side] + depth * length * (1 if side < 2 else -1)
     return photo
