@@ -144,6 +144,7 @@ def test_the_tail_of_each_source_is_for_validation(tmp_path) -> None:
     assert len(labels(tmp_path / "out")) == 9
     data = yaml.safe_load(summary.data_yaml.read_text())
     assert data["names"] == {0: "left", 1: "right"} and data["kpt_shape"] == [21, 3]
+    assert len(data["kpt_oks_sigmas"]) == len(data["kpt_names"][0]) == 21
     assert (Path(data["path"]) / data["val"]).is_dir() and "flip_idx" not in data
     images = sorted(p.stem for p in (tmp_path / "out/images/train").iterdir())
     assert images == sorted(labels(tmp_path / "out"))

@@ -146,7 +146,7 @@ def test_against_ultralytics() -> None:
     for _ in range(60):
         boxes = np.concatenate((rng.uniform(0, 40, (2, 2)), rng.uniform(60, 99, (2, 2))), 1)
         boxes[1] += 200
-        predicted = boxes + rng.normal(0, 3, boxes.shape)
+        predicted = boxes + rng.normal(0, 5, boxes.shape)
         score = rng.uniform(0, 1, 2)
         pictures.append((true(*boxes), found(*zip(predicted, score, strict=True))))
         hits += (np.diag(box_iou(predicted, boxes)) >= 0.75).tolist()
@@ -154,5 +154,5 @@ def test_against_ultralytics() -> None:
     stock = ap_per_class(np.array(hits)[:, None], np.array(scores), np.zeros(120), np.zeros(120))[
         5
     ][0, 0]
-    assert 0.1 < stock < 0.9
+    assert 0.1 < stock < 0.95
     assert average_precision(pictures, 0.75) == pytest.approx(stock, abs=0.01)

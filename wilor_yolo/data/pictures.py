@@ -24,11 +24,11 @@ import numpy as np
 
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import ImageError
-from ..metrics.detection import box_iou
+from ..metrics.detection import KEYPOINT_SIGMAS, box_iou
 from ..records import PictureRecord, read_records
-from ..skeleton import NUM_JOINTS, SIDE_NAMES
+from ..skeleton import JOINT_NAMES, NUM_JOINTS, SIDE_NAMES
 
-__all__ = ["ConversionSummary", "convert_pictures"]
+__all__ = ["ConversionSummary", "convert_pictures", "data_yaml_text"]
 
 _SURE = 0.8  # the annotator's score from which its side, and its unboxed hands, are believed
 _MATCH_IOU = 0.25  # keypoint rectangles are smaller than people's boxes
@@ -97,7 +97,8 @@ def convert_pictures(
         for index, record in enumerate(records):
             part = "train" if index < first_val else "val"
             _write_record(record, target, part, summary.counts[name])
-    _write_bytes(summary.data_yaml, _data_yaml(target, "val" if val_every else "train").encode())
+    val = "images/val" if val_every else "images/train"
+    _write_bytes(summary.data_yaml, data_yaml_text(target, "images/train", val).encode())
     return summary
 
 
@@ -196,12 +197,23 @@ def _surroundings(box: np.ndarray, width: int, height: int) -> tuple[int, int, i
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _data_yaml(root: Path, val: str) -> str:
-    names = "".join(f"  {side}: {name}\n" for side, name in SIDE_NAMES.items())
-    return (
-        f"path: {root.resolve()}\ntrain: images/train\nval: images/{val}\n"
-        f"kpt_shape: [{NUM_JOINTS}, 3]\nnc: {len(SIDE_NAMES)}\nnames:\n{names}"
-    )
+def data_yaml_text(root: Path, train: str, val: str) -> str:
+    """The text of a data YAML of hands.
+
+    Without `flip_idx`: a stock training would then mirror pictures and keep "left" a left hand.
+
+    Args:
+        root: folder the other two are relative to.
+        train: folder of training pictures; `labels` replaces `images` in it to find the labels.
+        val: the same for validation.
+    """
+    lines = [f"path: {root.resolve()}", f"train: {train}", f"val: {val}"]
+    lines += ["", f"nc: {len(SIDE_NAMES)}", "names:"]
+    lines += [f"  {side}: {name}" for side, name in SIDE_NAMES.items()]
+    lines += ["", f"kpt_shape: [{NUM_JOINTS}, 3]"]
+    lines += [f"kpt_oks_sigmas: {list(KEYPOINT_SIGMAS)}", "kpt_names:"]
+    lines += [f"  {side}: [{', '.join(JOINT_NAMES)}]" for side in SIDE_NAMES]
+    return "\n".join(lines) + "\n"
 
 
 def _link(picture: Path, place: Path) -> None:
