@@ -137,6 +137,13 @@ def test_the_near_plane_leaves_no_crack():
     np.testing.assert_allclose(raster.depth[10:30], np.tile(expected, (20, 1)), rtol=1e-5)
 
 
+def test_a_cut_edge_is_the_same_from_both_ends():
+    a, b = np.random.default_rng(0).normal(size=(2, 500, 3))
+    a[:, 2], b[:, 2] = NEAR - np.abs(a[:, 2]), NEAR + np.abs(b[:, 2])
+    np.testing.assert_array_equal(module._cut(a, b, NEAR), module._cut(b, a, NEAR))
+    np.testing.assert_allclose(module._cut(a, b, NEAR)[:, 2], NEAR)
+
+
 def test_large_pictures_go_through_in_batches(monkeypatch, scene):
     meshes, faces = scene("around the camera")
     whole = rasterise(meshes, faces, K, SIZE)

@@ -153,6 +153,8 @@ def test_a_mesh_around_the_camera_fills_the_picture(ball, grey):
     out = render_overlay(grey, [vertices], faces, K, [RED])
     assert (out != 128).any(-1).all()
     assert out[..., 2].max() < RED[0]  # its dark inside
+    # The wall at the lower right is turned to the light from the upper left.
+    assert out[-20:, -20:].mean() > 1.2 * out[:20, :20].mean()
 
 
 def test_far_meshes_are_drawn_one_by_one(ball, grey):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.render.surface import face_normals, hole_faces, vertex_normals
 
 
@@ -52,3 +53,13 @@ def test_the_fan_avoids_diagonals_that_are_edges_already():
     edges = directed_edges(np.concatenate([faces, caps]))
     assert len(set(edges)) == len(edges), "an edge with three faces"
     assert {(b, a) for a, b in edges} == set(edges)
+
+
+def test_the_shipped_hand_is_closed_at_the_wrist():
+    model = load_hand_model()
+    caps = hole_faces(model.faces)
+    assert len(caps) == 14
+    edges = directed_edges(np.concatenate([model.faces, caps]))
+    assert len(set(edges)) == len(edges)
+    assert {(b, a) for a, b in edges} == set(edges)
+    assert set(caps.ravel().tolist()) == set(model.wrist_faces.ravel().tolist())

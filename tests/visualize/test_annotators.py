@@ -159,6 +159,14 @@ def test_unsure_and_impossible_keypoints_are_left_out(detected, picture):
         np.testing.assert_array_equal(HandSkeletonAnnotator().annotate(picture, broken), before)
 
 
+def test_keypoints_are_drawn_at_the_nearest_pixel(hands, picture):
+    points = np.full((1, 21, 2), [30.6, 20.4], np.float32)
+    blank = np.zeros_like(picture)
+    one = replace(hands[0], keypoints_2d=points)
+    rows, columns = np.nonzero(HandSkeletonAnnotator().annotate(blank, one).any(-1))
+    assert (columns.mean(), rows.mean()) == (31, 20)
+
+
 def test_the_nearer_skeleton_is_on_top(hands):
     size = (200, 200)
     line = np.linspace(60, 140, 21)
