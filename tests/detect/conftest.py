@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +10,6 @@ import numpy as np
 import pytest
 
 from wilor_yolo.skeleton import EDGES, FINGER_COLOURS, FINGERS, LEFT, RIGHT
-
-# Ultralytics writes a settings file when it is imported; keep it out of the user's home.
-os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp(prefix="wilor_yolo_tests_"))
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,9 @@ class HandPoseLoss(v8PoseLoss):
         options: `keypoint_loss` is used here.
     """
 
+    assigner: TaskAlignedAssigner
+    keypoint_loss: nn.Module
+
     def __init__(self, model: nn.Module, options: HandOptions) -> None:
         super().__init__(model)
         stock = self.assigner

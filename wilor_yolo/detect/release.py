@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
 from ultralytics.nn.tasks import PoseModel
@@ -43,7 +44,7 @@ def release_checkpoint(
     """
     source, target = Path(source), Path(target)
     checkpoint = read_restricted(source)
-    model = checkpoint.get("ema") or checkpoint.get("model")
+    model: Any = checkpoint.get("ema") or checkpoint.get("model")
     if type(model) is not PoseModel:
         raise WeightsError(f"{source} holds a {type(model).__name__}, not a stock PoseModel")
     args = {k: checkpoint["train_args"][k] for k in _KEPT_ARGS if k in checkpoint["train_args"]}

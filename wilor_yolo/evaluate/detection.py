@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def evaluate_detector(
     """
     records = [(record, true_hands(record)) for record in read_records(folder)]
     known = [(record, *truth) for record, truth in records if truth is not None]
-    settings = {} if imgsz is None else {"imgsz": imgsz}
+    settings: dict[str, Any] = {} if imgsz is None else {"imgsz": imgsz}
     by_source: dict[str, list[tuple[PictureHands, PictureHands]]] = defaultdict(list)
     complete: dict[str, bool] = {}
     for done, (record, true, whole) in enumerate(known, start=1):
