@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from wilor_yolo.errors import HandError
+from wilor_yolo.reconstruct.config import NetworkConfig
+from wilor_yolo.reconstruct.loader import BatchLoader
+from wilor_yolo.reconstruct.mixing import DataGroup, MixSchedule, SampleStore
+from wilor_yolo.shards import write_shards
+
+
+def test_shares_are_exact_and_even():
+    schedule = MixSchedule([50, 400, 7], [0.5, 0.3, 0.2], seed=1)
+    drawn = [schedule.draw(i)[0] for i in range(2000)]
+    assert Counter(drawn) == {0: 1000, 1: 600, 2: 400}
+    for start in range(0, 2000, 100):
+        count = Counter(drawn[start : start + 100])
+        assert abs(count[0] - 50) <= 2 and abs(count[1] - 30) <= 2 and abs(count[2] - 20) <= 2
+
+
+def test_each_round_of_a_group_shows_every_sample_once():
+    schedule = MixSchedule([13, 90], [0.4, 0.6], seed=3)
+    for group, size in ((0, 13), (1, 90)):
+        indices = [i for g, i in map(schedule.draw, range(3000)) if g == group]
+        rounds = [indices[k : k + size] for k in range(0, len(indices) - size, size)]
+        assert len(rounds) > 5
+        assert all(sorted(r) == list(range(size)) for r in rounds)
+        assert rounds[0] != rounds[1]
+
+
+def test_order_is_a_pure_function_of_seed_and_position():
+    a = MixSchedule([10, 30], [None, None], seed=5)
+    b = MixSchedule([10, 30], [None, None], seed=5)
+    assert [b.draw(i) for i in reversed(range(500))] == [a.draw(i) for i in range(500)][::-1]
+    other = MixSchedule([10, 30], [None, None], seed=6)
+    assert [other.draw(i) for i in range(50)] != [a.draw(i) for i in range(50)]
+    assert a.batch(3, 8) == [a.draw(i) for i in range(24, 32)]
+
+
+def test_weights_default_to_sizes_and_are_checked():
+    drawn = Counter(MixSchedule([100, 300], [None, None], 0).draw(i)[0] for i in range(1000))
+    assert drawn == {0: 250, 1: 750}
+    # A tiny group is not rounded away.
+    assert Counter(MixSchedule([1, 100_000], [None, None], 0).draw(i)[0] for i in range(1000))[0]
+    with pytest.raises(HandError, match="every data group"):
+        MixSchedule([1, 1], [0.5, None], 0)
+    with pytest.raises(HandError, match="positive"):
+        MixSchedule([1, 1], [0.5, 0.0], 0)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, make_hand):
+    root = tmp_path_factory.mktemp("mix")
+    for name, count in (("a", 6), ("b", 4)):
+        samples = [make_hand(f"{name}{i}", i, source=name) for i in range(count)]
+        write_shards(samples, root / name, name, per_shard=3)
+    return root
+
+
+def test_store_reads_limits_and_rescans(folders, tmp_path, make_hand):
+    groups = [DataGroup(str(folders / "a")), DataGroup(str(folders / "b"))]
+    store = SampleStore(groups)
+    assert store.sizes == (6, 4) and len(store.samples()) == 10
+    assert store.get(1, 0).key == "b0" and store.get(1, 0).source == "b"
+    assert store.rescanned() is store
+    assert SampleStore(groups, limit=2).sizes == (2, 2)
+    with pytest.raises(HandError, match="no samples"):
+        SampleStore([DataGroup(str(tmp_path))])
+    grow = tmp_path / "grow"
+    write_shards([make_hand("x0")], grow, "m")
+    before = SampleStore([DataGroup(str(grow))])
+    write_shards([make_hand("x1", 1)], grow, "a")  # sorts first, must still come last
+    after = before.rescanned()
+    assert [s.key for s in after.samples()] == ["x0", "x1"] and before.sizes == (1,)
+    # A resumed run sees the old shards until the next rescan.
+    assert SampleStore(before.groups, before.shards).sizes == (1,)
+
+
+NETWORK = NetworkConfig(image_size=32, visible=1.0, patch_size=16, box_scale=1.5)
+
+
+def _loader(store, **changes):
+    options = {"batch_size": 4, "seed": 1, "workers": 1} | changes
+    return BatchLoader(store, NETWORK, None, **options)
+
+
+def _keys(loader, first, count):
+    batches = loader.batches(first)
+    keys = [next(batches).keys for _ in range(count)]
+    batches.close()
+    return keys
+
+
+def test_loader_is_the_same_from_any_start_and_any_workers(folders):
+    store = SampleStore([DataGroup(str(folders / "a")), DataGroup(str(folders / "b"))])
+    whole = _keys(_loader(store), 0, 6)
+    assert _keys(_loader(store, workers=0), 0, 6) == whole
+    assert _keys(_loader(store, workers=2), 3, 3) == whole[3:]
+
+
+def test_processes_share_each_steps_samples(folders):
+    store = SampleStore([DataGroup(str(folders / "a"))])
+    whole = _keys(_loader(store), 0, 3)
+    parts = [_keys(_loader(store, batch_size=2, rank=r, world=2), 0, 3) for r in range(2)]
+    for step in range(3):
+        assert sorted(parts[0][step] + parts[1][step]) == sorted(whole[step])
+
+
+def test_loader_picks_up_new_shards_at_the_boundary(tmp_path, make_hand):
+    write_shards([make_hand(f"x{i}", i) for i in range(4)], tmp_path, "m")
+    store = SampleStore([DataGroup(str(tmp_path))])
+    loader = _loader(store, rescan_steps=3, workers=0)
+    batches = loader.batches(0)
+    next(batches)
+    write_shards([make_hand(f"y{i}", i) for i in range(4)], tmp_path, "n")
+    early = [k for _ in range(2) for k in next(batches).keys]
+    late = [k for _ in range(2) for k in next(batches).keys]
+    assert not any("/y" in k for k in early) and any("/y" in k for k in late)
+    assert len(loader.shards_at(2)[0]) == 1 and len(loader.shards_at(3)[0]) == 2
+    batches.close()
+
+
+def test_damaged_sample_is_named(tmp_path, make_hand):
+    from wilor_yolo.samples import EncodedSample
+
+    good = make_hand("good").encode()
+    write_shards([EncodedSample("bad", good.jpeg[:30], good.label)], tmp_path)
+    loader = _loader(SampleStore([DataGroup(str(tmp_path))]), batch_size=1)
+    with pytest.raises(HandError, match="sample bad"):
+        next(loader.batches(0))

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from wilor_yolo.errors import HandError
+from wilor_yolo.reconstruct.optimisation import (
+    freeze,
+    frozen_to_eval,
+    parameter_groups,
+    set_learning_rates,
+)
+
+
+def _network():
+    return nn.ModuleDict(
+        {"stem": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), "head": nn.Linear(4, 2)}
+    )
+
+
+def test_groups_cover_everything_once_with_the_right_rates():
+    network = _network()
+    groups = parameter_groups(network, 1.0, 0.1, ("stem",), 0.3)
+    ids = [id(p) for g in groups for p in g["params"]]
+    assert sorted(ids) == sorted(id(p) for p in network.parameters())
+    rate = {id(p): (g["base_lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert rate[id(network["stem"][0].weight)] == (0.3, 0.1)
+    assert rate[id(network["stem"][1].weight)] == (0.3, 0.0)
+    assert rate[id(network["head"].weight)] == (1.0, 0.1)
+    assert rate[id(network["head"].bias)] == (1.0, 0.0)
+    optimiser = torch.optim.AdamW(groups, lr=1.0)
+    set_learning_rates(optimiser, 0.5)
+    assert sorted({g["lr"] for g in optimiser.param_groups}) == [0.15, 0.5]
+    with pytest.raises(HandError, match="stemm"):
+        parameter_groups(network, 1.0, 0.1, ("stemm",))
+
+
+def test_frozen_modules_keep_weights_and_statistics():
+    network = _network()
+    freeze(network, ("stem.0", "stem.1"))
+    network.train()
+    frozen_to_eval(network, ("stem.0", "stem.1"))
+    network["stem"](torch.randn(2, 3, 5, 5))
+    assert network["stem"][1].num_batches_tracked == 0
+    groups = parameter_groups(network, 1.0, 0.1)
+    assert sum(p.numel() for g in groups for p in g["params"]) == 10
+    with pytest.raises(HandError, match=r"stem\.7"):
+        freeze(network, ("stem.7",))

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from importlib import resources
+
+import pytest
+import yaml
+
+from wilor_yolo.errors import HandError
+from wilor_yolo.reconstruct.mixing import DataGroup
+from wilor_yolo.reconstruct.train_config import TrainConfig
+
+SHIPPED = [
+    p.name.removesuffix(".yaml")
+    for p in (resources.files("wilor_yolo.reconstruct") / "cfg" / "training").iterdir()
+]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_files_load_and_round_trip(name, tmp_path):
+    config = TrainConfig.from_yaml(name, data="x", **{"augment.scale": 0.5}, init="w.pt")
+    assert config.augment.scale == 0.5
+    assert config.losses.keypoints_2d == 1.0  # an override keeps its siblings
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(config.to_dict()))
+    assert TrainConfig.from_yaml(path) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"batchsize": 3}, "Did you mean 'batch_size'"),
+        ({"losses.vertice": 3}, "Did you mean 'vertices'"),
+        ({"augment": {"rotaton_deg": 3}}, "Did you mean 'rotation_deg'"),
+        ({"data": [{"path": "a", "wieght": 1}]}, "Did you mean 'weight'"),
+        ({"precision": "fp8"}, "32-true"),
+        ({"steps": "many"}, "steps"),
+        ({"steps": 2.5}, "steps"),
+        ({"resume": "no way"}, "true or false"),
+        ({"frozen": ["trunk"]}, "init="),
+        ({"ema_decay": 1.0}, "ema_decay"),
+    ],
+)
+def test_bad_keys_and_values_are_refused(values, words):
+    with pytest.raises(HandError, match=words):
+        TrainConfig.from_dict(values)
+
+
+def test_unknown_name_lists_the_shipped_ones():
+    with pytest.raises(HandError, match="default"):
+        TrainConfig.from_yaml("nonsense")
+
+
+def test_values_as_a_command_line_gives_them():
+    config = TrainConfig.from_dict(
+        {"lr": "5e-4", "steps": 1e3, "data": ["a", {"path": "b", "weight": 0.3}], "val": "c"}
+    )
+    assert config.lr == 5e-4 and config.steps == 1000 and isinstance(config.steps, int)
+    assert config.data == (DataGroup("a"), DataGroup("b", 0.3)) and config.val == (DataGroup("c"),)
+
+
+def test_hash_follows_what_matters():
+    base = TrainConfig(data=(DataGroup("a"),))
+    same = TrainConfig(data=(DataGroup("a"),), out="elsewhere", workers=3)
+    other = TrainConfig(data=(DataGroup("a"),), lr=1e-4)
+    assert base.hash() == same.hash() != other.hash()
+
+
+def test_learning_rate_warms_up_and_falls():
+    config = TrainConfig(warmup_steps=10, final_lr=0.1)
+    assert config.lr_factor(0, 0.0) == pytest.approx(0.1)
+    assert config.lr_factor(10, 0.0) == pytest.approx(1.0)
+    assert config.lr_factor(100, 0.5) == pytest.approx(0.55)
+    assert config.lr_factor(100, 1.0) == config.lr_factor(100, 1.2) == pytest.approx(0.1)
