@@ -1,0 +1,193 @@
+"""Write scenes with people as a YOLO-pose data set for the hand detector.
+
+    out/images/<seed>_<number>.jpg     out/labels/<seed>_<number>.txt     out/scenes.yaml
+
+Class 0 is a left hand, 1 a right hand, whatever the picture's direction. A picture depends on
+(seed, number) only, so runs can be cut short, continued and split over machines.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import HandError
+
+__all__ = ["RenderedScene", "ScenesWritten", "generate_scenes", "render_scene"]
+
+_SHAPES = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 0.5625))  # of the larger side
+_SHAPE_SHARES = (0.5, 0.25, 0.15, 0.10)
+_QUALITY = 90
+_DARKEST = 0.17  # exposure below which nobody could tell a hand any more
+_LARGEST_LAMP = 0.03  # one shadow ray a pixel would turn larger lamps into grain
+_METERED_ON_PEOPLE = 0.65  # share of pictures whose exposure is right for the people in them
+
+
+@dataclass(frozen=True)
+class RenderedScene:
+    """A picture (H, W, 3) uint8 BGR, the text of its label file, and what kind of scene it is."""
+
+    image: np.ndarray
+    labels: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class ScenesWritten:
+    """How many pictures a run wrote and how many were there already."""
+
+    written: int
+    skipped: int
+    hands: int
+    seconds: float
+
+
+def render_scene(seed: int, number: int, size: int = 640, kind: str | None = None) -> RenderedScene:
+    """Make one picture; the same (seed, number, size) always gives the same.
+
+    Args:
+        size: larger side, px.
+        kind: one of `people_scene.KINDS`; drawn by default.
+
+    Raises:
+        HandError: the packages of the `synth` extra are missing.
+    """
+    from .background import draw_background
+    from .camera_effects import develop, sample_effects
+    from .light import sample_lighting
+    from .people_render import Stage, render_view
+    from .people_scene import sample_scene
+    from .scene_labels import label_hands, label_lines
+
+    rng = np.random.default_rng((seed, number))
+    shape = _SHAPES[int(rng.choice(len(_SHAPES), p=_SHAPE_SHARES))]
+    width, height = (max(32, round(size * side)) for side in shape)
+    scene = sample_scene(rng, width, height, kind)
+    lighting = sample_lighting(rng)
+    background = draw_background(rng, width, height, lighting).image
+    stage = Stage.of(scene.pieces)
+    lighting = replace(lighting, key_size=min(lighting.key_size, _LARGEST_LAMP))
+    view = render_view(stage, scene.intrinsics, background, lighting, rng)
+    labels = label_hands(scene.hands, stage, view, scene.intrinsics)
+    # Distances in a whole scene are fewer pixels long than in the close-ups the camera is
+    # made for.
+    effects = sample_effects(rng, size)
+    effects = replace(
+        effects,
+        exposure=max(effects.exposure, _DARKEST),
+        defocus=0.5 * effects.defocus,
+        motion=(0.6 * effects.motion[0], 0.6 * effects.motion[1]),
+        low_resolution=min(effects.low_resolution, 2.2),
+    )
+    rest = 0.1 if rng.random() < _METERED_ON_PEOPLE else 0.5
+    metered = np.where(np.isfinite(view.depth), 1.0, rest)
+    image = develop(view.image, effects, rng, metered)
+    return RenderedScene(image, label_lines(labels, width, height), scene.kind)
+
+
+def generate_scenes(
+    out: str | Path,
+    count: int,
+    seed: int = 0,
+    workers: int = 1,
+    size: int = 640,
+    start: int = 0,
+) -> ScenesWritten:
+    """Write `count` scenes; existing pictures are kept, so a stopped run can be continued.
+
+    Args:
+        out: folder; `images`, `labels` and `scenes.yaml` are made in it.
+        count: number of pictures, counted from `start`.
+        workers: processes.
+        size: larger side of the pictures, px.
+
+    Raises:
+        HandError: bad arguments, or the packages of the `synth` extra are missing.
+    """
+    if count < 1 or workers < 1 or size < 64 or start < 0:
+        raise HandError("count and workers must be at least 1, size at least 64, start at least 0.")
+    from . import light, raycast  # noqa: F401  fail here, in plain words, not in a worker
+    from .extra import require
+
+    require("embreex.rtcore_scene")
+    out = Path(out)
+    for folder in ("images", "labels"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    _write_text(out / "scenes.yaml", _data_yaml())
+    began = time.time()
+    todo = [
+        (str(out), seed, number, size)
+        for number in range(start, start + count)
+        if not _picture_path(out, seed, number).exists()
+    ]
+    hands = 0
+    for done, found in enumerate(_run(todo, workers), start=1):
+        hands += found
+        if done % 20 == 0 or done == len(todo):
+            rate = done / (time.time() - began)
+            print(f"{done}/{len(todo)} scenes, {hands} hands, {rate:.2f} scenes/s", flush=True)
+    return ScenesWritten(len(todo), count - len(todo), hands, time.time() - began)
+
+
+def _run(todo: list[tuple[str, int, int, int]], workers: int) -> Iterator[int]:
+    if workers == 1:
+        yield from map(_write_scene, todo)
+        return
+    with _one_thread(), multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap_unordered(_write_scene, todo, chunksize=4)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Children started inside use one thread each; the parent's environment is put back."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _picture_path(out: Path, seed: int, number: int) -> Path:
+    return out / "images" / f"{seed}_{number:06d}.jpg"
+
+
+def _write_scene(job: tuple[str, int, int, int]) -> int:
+    """Render and write one scene; returns its number of labelled hands."""
+    folder, seed, number, size = job
+    cv2.setNumThreads(1)
+    scene = render_scene(seed, number, size)
+    picture = _picture_path(Path(folder), seed, number)
+    encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+    # The label first: a run that is killed in between leaves no picture without its label.
+    _write_text(Path(folder) / "labels" / f"{picture.stem}.txt", scene.labels)
+    temporary = picture.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(encoded.tobytes())
+    os.replace(temporary, picture)
+    return len(scene.labels.splitlines())
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _data_yaml() -> str:
+    return (
+        "# Synthetic scenes for the hand detector. Mirroring a picture swaps the classes.\n"
+        "train: images\nval: images\nkpt_shape: [21, 3]\nnames:\n  0: left\n  1: right\n"
+    )
