@@ -53,7 +53,7 @@ class CameraEffects:
 def sample_effects(rng: np.random.Generator, size: int) -> CameraEffects:
     """A random camera for pictures of `size` pixels."""
     scale = size / 256
-    dark = rng.random() < 0.07
+    dark = rng.random() < 0.05
     cast = 0.11 if rng.random() < 0.15 else 0.04
     gain = np.exp(rng.normal(0, cast, 3))
     # Casts run mostly along blue-yellow, as lamps do.
@@ -68,15 +68,19 @@ def sample_effects(rng: np.random.Generator, size: int) -> CameraEffects:
     noisy = rng.random() ** 3 * (0.8 if dark else 0.7)
     return CameraEffects(
         exposure=float(
-            rng.uniform(0.10, 0.28) if dark else np.clip(rng.normal(0.5, 0.12), 0.2, 0.85)
+            rng.uniform(0.10, 0.28) if dark else np.clip(rng.normal(0.60, 0.12), 0.3, 0.9)
         ),
         gain=tuple(float(g) for g in gain / gain.mean()),
         contrast=float(np.exp(rng.normal(0.08, 0.18))),
-        saturation=0.0 if rng.random() < 0.03 else float(np.clip(rng.normal(1.08, 0.18), 0.3, 1.7)),
+        saturation=0.0 if rng.random() < 0.03 else float(np.clip(rng.normal(1.0, 0.18), 0.3, 1.6)),
         vignette=float(rng.uniform(0, 0.5) if rng.random() < 0.3 else 0.0),
         defocus=float(defocus),
         motion=motion,
-        low_resolution=float(np.exp(rng.uniform(0, 1.5)) if rng.random() < 0.28 else 1.0),
+        low_resolution=float(
+            np.exp(rng.uniform(0, 1.0 if 0.10 < blurred < 0.20 else 1.4))
+            if rng.random() < 0.28
+            else 1.0
+        ),
         read_noise=float(0.002 + 0.03 * noisy),
         shot_noise=float(0.004 + 0.06 * noisy),
         noise_size=float(rng.uniform(0.5, 1.2) if rng.random() < 0.5 else 0.0),

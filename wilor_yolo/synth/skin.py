@@ -96,7 +96,7 @@ class SkinLook:
 def random_look(rng: np.random.Generator, tone: float | None = None) -> SkinLook:
     """A random person's skin."""
     if tone is None:
-        tone = 9 * rng.beta(1.0, 1.35)
+        tone = 9 * rng.beta(1.0, 1.5)
     # More or less blood moves green and blue together; more or less pigment moves all.
     blood, pigment = rng.normal(0, 0.07), rng.normal(0, 0.06)
     albedo = skin_albedo(tone) * np.exp(pigment + blood * np.array([0.2, -1.0, -0.8]))

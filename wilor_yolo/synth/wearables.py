@@ -35,7 +35,8 @@ def lengthen_arm(
 
 def _section(shaped: np.ndarray, x: float, half: float = 0.013) -> tuple[np.ndarray, np.ndarray]:
     """Centre (y, z) and half axes (y, z) of the arm at x on the flat hand, metres."""
-    ring = shaped[np.abs(shaped[:, 0] - x) < half][:, 1:]
+    gap = np.abs(shaped[:, 0] - x)
+    ring = shaped[gap < max(half, np.partition(gap, 30)[30]), 1:]  # a long arm has wide rings
     centre = 0.5 * (ring.min(0) + ring.max(0))
     return centre, 0.5 * np.ptp(ring, axis=0)
 
