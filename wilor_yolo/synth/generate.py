@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ __all__ = ["CropSettings", "generate_crops"]
 
 PREFIX = "crops"
 ENGINE = 1  # raise when the same seed makes other pictures than before
+_REPORT_SECONDS = 20.0
 _SETTINGS_FILE = "settings.json"
 
 
@@ -98,7 +99,7 @@ def generate_crops(
     if len(jobs) < len(paths):
         report(f"{out}: {len(paths) - len(jobs)} of {len(paths)} shards are there already")
     started, made = time.perf_counter(), 0
-    for number, samples in _run(jobs, workers):
+    for number, samples in _run(jobs, workers, report):
         made += samples
         rate = made / (time.perf_counter() - started)
         left = sum(job[3] for job in jobs) - made
@@ -106,10 +107,12 @@ def generate_crops(
     return paths
 
 
-def _run(jobs: list[tuple], workers: int):
+def _run(
+    jobs: list[tuple], workers: int, report: Callable[[str], None]
+) -> Iterator[tuple[int, int]]:
     if workers == 1 or len(jobs) <= 1:
         for job in jobs:
-            yield _make_shard(job)
+            yield _make_shard(job, report)
         return
     # spawn: forking a process that has started threads (OpenCV, torch) may hang.
     context = multiprocessing.get_context("spawn")
@@ -133,13 +136,17 @@ def _engine(settings: CropSettings) -> tuple[FineHand, Photos | None]:
     return FineHand(settings.hand), None if settings.photos is None else Photos(settings.photos)
 
 
-def _make_shard(job: tuple) -> tuple[int, int]:
+def _make_shard(job: tuple, report: Callable[[str], None] | None = None) -> tuple[int, int]:
     out, settings, number, samples, per_shard = job
     hand, photos = _engine(settings)
     for torn in out.glob(f"{PREFIX}-{number:06d}.tar.*.tmp"):
         torn.unlink(missing_ok=True)  # of a run that was killed
     with ShardWriter(out, PREFIX, samples, first_shard=number) as writer:
+        last = time.perf_counter()
         for i in range(samples):
+            if report is not None and time.perf_counter() - last > _REPORT_SECONDS:
+                last = time.perf_counter()
+                report(f"{PREFIX}-{number:06d}: {i} of {samples}")
             index = number * per_shard + i
             writer.add(
                 sample_crop(settings.seed, index, hand, settings.size, photos, settings.rays)

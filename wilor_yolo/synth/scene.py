@@ -40,7 +40,9 @@ class Points:
 class Material(Protocol):
     """What a part is made of."""
 
-    bounce: np.ndarray  # (3,) mean albedo: light that blocked directions send back
+    @property
+    def bounce(self) -> np.ndarray:
+        """(3,) mean albedo: light that blocked directions send back."""
 
     def surface(self, points: Points) -> Surface:
         """The surface at the given samples."""
