@@ -34,6 +34,8 @@ class NetworkConfig:
         patch_size: patch side of the plain ViT, px.
         patch_padding: zero padding of the patch convolution; 2 in the released ViT.
         stem_level: which feature map of a timm CNN is used (index into ``features_only``).
+        stem_lag: px by which the centre of a CNN map's cell lies before that of its patch; None
+            for the families the trunk knows.
         dim, depth, heads, mlp_ratio: of the transformer; depth 0 pools the stem's map instead.
         drop_path: stochastic depth rate of the last block (training).
         tokens: ``"paper"``: one pose, one shape and one camera token, read by MLPs;
@@ -59,6 +61,7 @@ class NetworkConfig:
     patch_size: int = 16
     patch_padding: int = 0
     stem_level: int = -1
+    stem_lag: float | None = None
     dim: int = 192
     depth: int = 12
     heads: int = 3

@@ -7,6 +7,8 @@ hybrid one, whose tokens are the last feature map of a timm CNN, differ in their
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +17,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from ..errors import HandError
 from .config import NetworkConfig
 
 __all__ = ["FeatureFrame", "Trunk", "TrunkOutput"]
@@ -23,9 +26,14 @@ NUM_POSE_6D = 96  # 16 joints, six numbers each
 NUM_BETAS = 10
 NUM_CAM = 3
 
-# CNNs whose strided convolutions are patches without padding; in all others a stride-2
-# convolution with symmetric padding centres its output pixel i on input pixel 2 i.
-_PATCHIFY_FAMILIES = ("convnext", "swin")
+# Where the cells of a CNN's maps lie. A stride-2 convolution of odd kernel and symmetric padding
+# centres its output pixel i on input pixel 2 i; a convolution of patches covers whole patches. The
+# tests measure these families; others mix both kinds (ResNet-D, DenseNet, TensorFlow padding).
+_CENTRED_FAMILIES = re.compile(
+    r"(mobilenetv[1-4]|resnet(18|34|50|101|152)(\.|$)|resnext(50|101)_|fastvit|efficientnet_|regnet"
+    r"|repvgg|mobileone|ghostnet|repghostnet|lcnet|darknet)"
+)
+_PATCHIFY_FAMILIES = re.compile(r"(convnext|edgenext)")
 
 _LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
@@ -70,9 +78,7 @@ class Trunk(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        stem: PatchStem | CnnStem = (
-            PatchStem(config) if config.stem == "patch" else CnnStem(config)
-        )
+        stem: PatchStem | CnnStem = PatchStem(config) if config.stem == "patch" else CnnStem(config)
         self.stem = stem
         self.frame = stem.frame
         rows, columns = stem.map_size
@@ -88,14 +94,13 @@ class Trunk(nn.Module):
         else:
             self.token = nn.Parameter(torch.zeros(1, 3, config.dim))
             nn.init.trunc_normal_(self.token, std=0.02)
-        drop_path = torch.linspace(0, config.drop_path, max(config.depth, 1)).tolist()
         self.blocks = nn.ModuleList(
             Block(
                 config.dim,
                 config.heads,
                 config.mlp_ratio,
                 qkv_bias=True,
-                drop_path=drop_path[i],
+                drop_path=config.drop_path * i / max(config.depth - 1, 1),
                 norm_layer=_LayerNorm,
             )
             for i in range(config.depth)
@@ -163,7 +168,7 @@ class PatchStem(nn.Module):
         self.frame = FeatureFrame(
             scale=(2 * side / (patch * columns), 2 * side / (patch * rows)),
             shift=(
-                2 * (width / 2 + padding) / (patch * columns) - 1,
+                2 * (side / 2 - self.margin + padding) / (patch * columns) - 1,
                 2 * (side / 2 + padding) / (patch * rows) - 1,
             ),
         )
@@ -175,26 +180,34 @@ class PatchStem(nn.Module):
 
 
 class CnnStem(nn.Module):
-    """The last feature map of a timm CNN, brought to the transformer's width."""
+    """One feature map of a timm CNN, brought to the transformer's width."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        if not timm.is_model(config.stem):
+            near = difflib.get_close_matches(config.stem, timm.list_models(), 3)
+            raise HandError(
+                f'stem={config.stem!r} is no timm model; use "patch" or a timm name'
+                + (f" such as {', '.join(near)}." if near else ".")
+            )
         self.body = timm.create_model(
             config.stem, pretrained=False, features_only=True, out_indices=(config.stem_level,)
         )
-        self.body.requires_grad_(True)
         stride = self.body.feature_info.reduction()[-1]
         self.proj = nn.Conv2d(self.body.feature_info.channels()[-1], config.dim, 1)
         side, width = config.image_size, config.visible_width
         self.margin = (side - width) // 2
-        self.map_size = (-(-side // stride), -(-width // stride))
-        centred = not config.stem.startswith(_PATCHIFY_FAMILIES)
-        lag = (stride - 1) / 2 if centred else 0.0
-        rows, columns = self.map_size
+        lag = _stem_lag(config, stride)
+        if lag == 0 and (side % stride or width % stride):
+            raise HandError(
+                f"{config.stem} cuts patches of {stride} px; the visible {width} x {side} px are "
+                "no multiple of that."
+            )
+        rows, columns = self.map_size = (-(-side // stride), -(-width // stride))
         self.frame = FeatureFrame(
             scale=(2 * side / (stride * columns), 2 * side / (stride * rows)),
             shift=(
-                2 * (width / 2 + lag) / (stride * columns) - 1,
+                2 * (side / 2 - self.margin + lag) / (stride * columns) - 1,
                 2 * (side / 2 + lag) / (stride * rows) - 1,
             ),
         )
@@ -203,3 +216,18 @@ class CnnStem(nn.Module):
         """(B, 3, S, S) to (B, dim, rows, columns)."""
         width = crops.shape[-1]
         return self.proj(self.body(crops[..., self.margin : width - self.margin])[-1])
+
+
+def _stem_lag(config: NetworkConfig, stride: int) -> float:
+    """By how many pixels the centre of a map's cell lies before the centre of its patch."""
+    if config.stem_lag is not None:
+        return config.stem_lag
+    if _PATCHIFY_FAMILIES.match(config.stem):
+        return 0.0
+    if _CENTRED_FAMILIES.match(config.stem) or not config.scales or config.sampling != "aligned":
+        return (stride - 1) / 2
+    raise HandError(
+        f"where the feature map of {config.stem} lies in the crop was not measured; give stem_lag= "
+        "(px by which a cell's centre lies before that of its patch; (stride - 1) / 2 when all "
+        "strided convolutions have odd kernels and symmetric padding)."
+    )
