@@ -12,7 +12,7 @@ from .hand_mesh import FineHand, PosedHand, rotation_matrices
 from .meshes import Mesh, box, lathe
 from .poses import NAMED_ANGLES, is_self_colliding, pose_from_angles
 
-__all__ = ["hold_something", "sample_grasp_pose"]
+__all__ = ["basis", "hold_something", "sample_grasp_pose", "turned_profile", "unit"]
 
 _POSES = {
     "grasp_cylinder": 0.26, "grasp_ball": 0.16, "loose_fist": 0.08, "tripod": 0.12, "pinch": 0.10,
@@ -45,14 +45,15 @@ def hold_something(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -
     return None
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def unit(vector: np.ndarray) -> np.ndarray:
+    """The vector (3,) at length 1."""
     return vector / (np.linalg.norm(vector) + 1e-12)
 
 
-def _basis(z: np.ndarray, x_hint: np.ndarray) -> np.ndarray:
+def basis(z: np.ndarray, x_hint: np.ndarray) -> np.ndarray:
     """Rotation (3, 3) whose columns are x (near the hint), y, z (given)."""
-    z = _unit(z)
-    x = _unit(x_hint - (x_hint @ z) * z)
+    z = unit(z)
+    x = unit(x_hint - (x_hint @ z) * z)
     return np.stack([x, np.cross(z, x), z], 1)
 
 
@@ -65,8 +66,8 @@ def _hollow(joints: np.ndarray) -> np.ndarray:
 
 def _rod_in_fist(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -> Mesh | None:
     """Bottles, handles, cups, boxes: an axis across the palm, as thick as the hollow allows."""
-    axis = _unit(posed.joints[5] - posed.joints[17]) + rng.normal(0, 0.14, 3)
-    turn = _basis(axis, np.array([1.0, 0, 0]))
+    axis = unit(posed.joints[5] - posed.joints[17]) + rng.normal(0, 0.14, 3)
+    turn = basis(axis, np.array([1.0, 0, 0]))
     local = (posed.model_vertices - _hollow(posed.joints)) @ turn
     reach = np.ptp(((posed.joints[[5, 9, 13, 17]]) @ turn)[:, 2]) / 2 + 0.03
     section = local[np.abs(local[:, 2]) < reach][:, :2]
@@ -86,11 +87,11 @@ def _rod_in_fist(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -> 
         size = 2 * radius * np.array([np.cos(angle), np.sin(angle), length / 2 / radius])
         mesh = box(size).moved(rotation_matrices([0, 0, rng.uniform(0, 3.1)]), shift)
     else:
-        mesh = lathe(_profile(rng, radius, length)).moved(np.eye(3), shift)
+        mesh = lathe(turned_profile(rng, radius, length)).moved(np.eye(3), shift)
     return mesh.moved(turn, place)
 
 
-def _profile(rng: np.random.Generator, radius: float, length: float) -> np.ndarray:
+def turned_profile(rng: np.random.Generator, radius: float, length: float) -> np.ndarray:
     """Radius and height of a turned body whose middle has the given radius."""
     h = length / 2
     kind = rng.random()
@@ -138,36 +139,35 @@ def _pen(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -> Mesh | N
         return None
     radius = rng.uniform(0.0028, 0.0065)
     length = rng.uniform(0.10, 0.19)
-    best, way = -1.0, None
+    best, tip, along = -1.0, point, np.zeros(3)
     for _ in range(16):
         target = 0.5 * j[5] + 0.2 * j[2] + 0.3 * j[6] + rng.normal(0, 0.012, 3)
-        tip = point + rng.normal(0, 0.003, 3)
-        along = _unit(target - tip)
-        offset = posed.model_vertices - tip
-        free = np.linalg.norm(offset - np.outer(offset @ along, along), axis=1).min()
+        start = point + rng.normal(0, 0.003, 3)
+        way = unit(target - start)
+        offset = posed.model_vertices - start
+        free = np.linalg.norm(offset - np.outer(offset @ way, way), axis=1).min()
         if free > best:
-            best, way = free, (tip, along)
+            best, tip, along = free, start, way
     if best < 0.001:
         return None
-    tip, along = way
     start = -rng.uniform(0.02, 0.05)
     sharp = 0.15 * radius
     rows = [(0, start), (sharp, start), (radius, start + 0.012), (radius, start + length),
             (radius, start + length), (0, start + length)]  # fmt: skip
-    return lathe(np.array(rows), 14).moved(_basis(along, np.array([0.3, 1, 0.2])), tip)
+    return lathe(np.array(rows), 14).moved(basis(along, np.array([0.3, 1, 0.2])), tip)
 
 
 def _slab_in_pinch(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -> Mesh | None:
     """Cards, phones, books, paper between thumb and fingers."""
     j = posed.joints
     ends = 0.5 * (j[8] + j[12])
-    normal, gap = _unit(j[4] - ends), np.linalg.norm(j[4] - ends)
+    normal, gap = unit(j[4] - ends), np.linalg.norm(j[4] - ends)
     if gap > 0.06:
         return None
     thick = float(np.clip(gap - 0.020, 0.0008, 0.035))
     middle = 0.5 * (j[4] + ends)
     away = middle - 0.5 * (j[0] + j[9])
-    turn = _basis(normal, away)
+    turn = basis(normal, away)
     turn = turn @ rotation_matrices([0, 0, rng.normal(0, 0.5)])
     size = np.array([rng.uniform(0.05, 0.20), rng.uniform(0.04, 0.16), thick])
     inside = rng.uniform(0.008, 0.025)
@@ -178,15 +178,15 @@ def _slab_in_pinch(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -
 def _on_palm(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -> Mesh | None:
     """Something lying on the open palm or against the fingers, moved in until it touches."""
     j = posed.joints
-    palm = _unit(np.cross(j[17] - j[0], j[5] - j[0]))  # from the back of the hand outwards
+    palm = unit(np.cross(j[17] - j[0], j[5] - j[0]))  # from the back of the hand outwards
     if palm @ (posed.moves[0, :, :3] @ np.array([0, 1.0, 0])) > 0:
         palm = -palm
-    along = _unit(j[9] - j[0])
-    turn = _basis(palm, along) @ rotation_matrices(rng.normal(0, 0.12, 3))
+    along = unit(j[9] - j[0])
+    turn = basis(palm, along) @ rotation_matrices(rng.normal(0, 0.12, 3))
     if rng.random() < 0.6:
         mesh = box(rng.uniform((0.04, 0.03, 0.006), (0.16, 0.09, 0.05)))
     else:
-        mesh = lathe(_profile(rng, rng.uniform(0.012, 0.04), rng.uniform(0.02, 0.12)))
+        mesh = lathe(turned_profile(rng, rng.uniform(0.012, 0.04), rng.uniform(0.02, 0.12)))
     start = 0.5 * (j[0] + j[9]) + along * rng.uniform(0.0, 0.06) + 0.25 * palm
     mesh = mesh.moved(turn, start)
     way = travel_until_touch(

@@ -12,10 +12,18 @@ from .shading import Surface
 from .solid_noise import sample_noise
 from .texture import random_colour, random_surface
 
-__all__ = ["Cloth", "Painted", "Solid", "random_cloth", "random_solid"]
+__all__ = [
+    "Cloth",
+    "Painted",
+    "Solid",
+    "all_light",
+    "random_cloth",
+    "random_solid",
+    "sample_picture",
+]
 
 
-def _all_light(light: np.ndarray, known: np.ndarray) -> np.ndarray:
+def all_light(light: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Every vertex is a probe: those not measured (turned away) get the mean."""
     if known.any() and not known.all():
         light = light.copy()
@@ -48,7 +56,7 @@ class Solid:
         return self.colours.mean(0)
 
     def spread_light(self, light: np.ndarray, known: np.ndarray) -> np.ndarray:
-        return _all_light(light, known)
+        return all_light(light, known)
 
     def surface(self, points: Points) -> Surface:
         at = points.rest + self.offset
@@ -112,7 +120,7 @@ class Cloth:
         return self.colours[0]
 
     def spread_light(self, light: np.ndarray, known: np.ndarray) -> np.ndarray:
-        return _all_light(light, known)
+        return all_light(light, known)
 
     def surface(self, points: Points) -> Surface:
         at = points.rest + self.offset
@@ -176,22 +184,22 @@ class Painted:
         return self.picture[::8, ::8].mean((0, 1))
 
     def spread_light(self, light: np.ndarray, known: np.ndarray) -> np.ndarray:
-        return _all_light(light, known)
+        return all_light(light, known)
 
     def surface(self, points: Points) -> Surface:
         size = max(self.picture.shape[:2])
         x = (points.rest[:, 0] / self.extent + 0.5) * size - 0.5
         y = (points.rest[:, 1] / self.extent + 0.5) * size - 0.5
-        albedo = _sample_picture(self.picture, x, y)
+        albedo = sample_picture(self.picture, x, y)
         return Surface.matt(albedo, self.roughness, self.reflectance)
 
 
-def _sample_picture(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def sample_picture(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Bilinear samples (N, C); OpenCV takes maps of at most 32,767 columns, so rows are filled."""
     n, columns = len(x), 4096
     rows = -(-n // columns)
-    maps = [np.zeros(rows * columns, np.float32) for _ in range(2)]
-    maps[0][:n], maps[1][:n] = x, y
-    maps = [m.reshape(rows, columns) for m in maps]
-    out = cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    maps = np.zeros((2, rows * columns), np.float32)
+    maps[0, :n], maps[1, :n] = x, y
+    across, down = maps.reshape(2, rows, columns)
+    out = cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return out.reshape(rows * columns, *picture.shape[2:])[:n]

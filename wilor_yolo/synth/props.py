@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .grasps import _basis, _profile, _unit
+from .grasps import basis, turned_profile, unit
 from .hand_mesh import rotation_matrices
 from .light import linear_from_srgb
-from .materials import Painted, _all_light, random_cloth, random_solid
+from .materials import Painted, all_light, random_cloth, random_solid
 from .meshes import box, lathe, sheet
 from .scene import Part, Points
 from .shading import Surface
@@ -26,7 +26,7 @@ def obstacle(rng: np.random.Generator, target: np.ndarray) -> Part:
     scale = depth / target[2]  # the nearer, the larger it looks
     size = np.array([rng.uniform(0.008, 0.05), rng.uniform(0.02, 0.12), rng.uniform(0.05, 0.35)])
     if rng.random() < 0.5:
-        mesh = lathe(_profile(rng, size[0] * scale, size[2] * scale))
+        mesh = lathe(turned_profile(rng, size[0] * scale, size[2] * scale))
     else:
         mesh = box(size * scale)
     centre = centre + rng.normal(0, 0.012, 3) * [1, 1, 0]
@@ -44,7 +44,7 @@ def support(rng: np.random.Generator, vertices: np.ndarray, behind: np.ndarray) 
     Returns:
         The part, or None when it would come too near to the eye.
     """
-    normal = _unit(-behind + rng.normal(0, 0.45, 3))
+    normal = unit(-behind + rng.normal(0, 0.45, 3))
     lowest = float((vertices @ normal).min())
     gap = 0.0 if rng.random() < 0.65 else rng.uniform(0.005, 0.12)
     height = lowest - gap
@@ -53,7 +53,7 @@ def support(rng: np.random.Generator, vertices: np.ndarray, behind: np.ndarray) 
     middle = vertices.mean(0)
     middle = middle + (height - middle @ normal) * normal
     extent = rng.choice([rng.uniform(0.15, 0.4), rng.uniform(0.6, 1.5)])
-    turn = _basis(normal, rng.normal(0, 1, 3))
+    turn = basis(normal, rng.normal(0, 1, 3))
     flat = sheet(extent, extent, 22)
     spot = turn @ np.array([*rng.uniform(-0.3, 0.3, 2) * extent, 0])
     placed = flat.moved(turn, middle + spot)
@@ -77,7 +77,7 @@ class _Face:
         return self.skin
 
     def spread_light(self, light: np.ndarray, known: np.ndarray) -> np.ndarray:
-        return _all_light(light, known)
+        return all_light(light, known)
 
     def surface(self, points: Points) -> Surface:
         at = points.rest
@@ -127,18 +127,18 @@ def bystander(
     centre = ray * depth + np.array([*rng.normal(0, 0.45 * reach, 2), 0])
     t = np.linspace(0, np.pi, 22)
     head = lathe(np.stack([np.sin(t), -np.cos(t)], 1), 30)
-    unit = head.vertices
-    x, y, z = unit.T
+    ball = head.vertices
+    x, y, z = ball.T
     nose = np.exp(-((x / 0.13) ** 2) - ((z + 0.08) / 0.2) ** 2) * (y > 0) * 0.2
     chin = 1 - 0.28 * np.clip(-z - 0.1, 0, 1)
-    shape = unit * np.stack([chin, np.ones_like(chin), np.ones_like(chin)], 1)
+    shape = ball * np.stack([chin, np.ones_like(chin), np.ones_like(chin)], 1)
     shape[:, 1] += nose - 0.08 * np.exp(
         -(((np.abs(x) - 0.34) / 0.2) ** 2) - ((z - 0.12) / 0.12) ** 2
     )
     size = np.array([0.078, 0.098, 0.118]) * rng.uniform(0.9, 1.1)
     # Head frame to camera: its front looks at us (-z), its top is up (-y).
     upright = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, -1.0, 0]])
-    turn = upright @ rotation_matrices([0, 0, np.deg2rad(rng.normal(0, 40))])
+    turn = upright @ rotation_matrices(np.array([0, 0, np.deg2rad(rng.normal(0, 40))]))
     turn = rotation_matrices(np.deg2rad(rng.normal(0, 12, 3))) @ turn
     hair = linear_from_srgb(
         np.array([0.55, 0.42, 0.28]) * rng.uniform(0.1, 1.3) * np.exp(rng.normal(0, 0.1, 3))
@@ -150,7 +150,7 @@ def bystander(
         eyes=float(rng.normal(0, 0.04)),
         offset=rng.uniform(0, 1, 3),
     )
-    parts = [Part((shape * size) @ turn.T + centre, head.faces, unit, face)]
+    parts = [Part((shape * size) @ turn.T + centre, head.faces, ball, face)]
     # Neck and trunk below, one turned body each.
     neck = lathe(np.array([(0.055, -0.20), (0.05, -0.05)]), 20)
     down = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, -1.0, 0]])

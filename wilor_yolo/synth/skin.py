@@ -12,12 +12,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from ..errors import WeightsError
 from ..skeleton import MANO_PARENTS
 from ..weights_dir import shipped
 from .extra import require
 from .hand_mesh import FineHand
 from .light import linear_from_srgb
-from .materials import Cloth, _sample_picture
+from .materials import Cloth, sample_picture
 from .raycast import interpolate
 from .scene import Points
 from .shading import Surface
@@ -144,7 +145,10 @@ def _vein_paths(rng: np.random.Generator):
 
 @lru_cache(maxsize=1)
 def _nail_map() -> np.ndarray:
-    picture = cv2.imread(str(shipped(NAILS)), cv2.IMREAD_GRAYSCALE)
+    path = shipped(NAILS)
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise WeightsError(f"{path} is not a readable picture; reinstall wilor_yolo.")
     return cv2.GaussianBlur(picture.astype(np.float32) / 255, (0, 0), 0.7)
 
 
@@ -351,6 +355,6 @@ class HandSkin:
         u, v = points.u[:, None], points.v[:, None]
         uv = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]
         picture = _nail_map()
-        return _sample_picture(
+        return sample_picture(
             picture, uv[:, 0] * picture.shape[1] - 0.5, (1 - uv[:, 1]) * picture.shape[0] - 0.5
         )

@@ -90,7 +90,7 @@ def _band(rng: np.random.Generator, posed: PosedHand, factor: float) -> list[Wor
     slack = thick * np.array([-1.0, 0.8, 1.0, 0.8, -1.0]) + 0.001
     strap = _arm_tube(posed.shaped, stations, slack, 24)
     solid = random_solid(rng)
-    worn = [(_with_forearm(strap, posed, factor), strap.vertices, solid)]
+    worn: list[Worn] = [(_with_forearm(strap, posed, factor), strap.vertices, solid)]
     if kind < 0.6:
         centre, half = _section(posed.shaped, start + width / 2)
         size = rng.uniform(0.026, 0.042)
