@@ -137,7 +137,7 @@ def bystander(
     )
     size = np.array([0.078, 0.098, 0.118]) * rng.uniform(0.9, 1.1)
     # Head frame to camera: its front looks at us (-z), its top is up (-y).
-    upright = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, -1.0, 0]])
+    upright = np.array([[-1.0, 0, 0], [0, 0, -1.0], [0, -1.0, 0]])
     turn = upright @ rotation_matrices(np.array([0, 0, np.deg2rad(rng.normal(0, 40))]))
     turn = rotation_matrices(np.deg2rad(rng.normal(0, 12, 3))) @ turn
     hair = linear_from_srgb(
@@ -153,7 +153,7 @@ def bystander(
     parts = [Part((shape * size) @ turn.T + centre, head.faces, ball, face)]
     # Neck and trunk below, one turned body each.
     neck = lathe(np.array([(0.055, -0.20), (0.05, -0.05)]), 20)
-    down = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, -1.0, 0]])
+    down = np.array([[-1.0, 0, 0], [0, 0, -1.0], [0, -1.0, 0]])
     bare = _Face(face.skin, face.skin, 9.0, 0.0, face.offset)
     far = neck.vertices * [1, 1, 1] + [0, 0, -50.0]  # no features down there
     parts.append(Part(neck.vertices @ down.T + centre, neck.faces, far, bare))
