@@ -16,7 +16,7 @@ from wilor_yolo.metrics.pose import (
 
 def test_units_are_millimetres():
     a = np.zeros((2, 21, 3))
-    b = a + [0.003, 0.004, 0]
+    b = a + np.array([0.003, 0.004, 0])
     np.testing.assert_allclose(point_errors(a, b), 5.0)
     np.testing.assert_allclose(root_relative_errors(a, b), 0.0)
 

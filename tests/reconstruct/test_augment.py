@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -73,7 +75,7 @@ def test_turned_3d_projects_on_to_turned_keypoints(make_hand, free_hand, is_righ
     np.testing.assert_allclose(
         project(joints.astype(np.float64), to_view @ right.K), labels.keypoints_2d[:, :2], atol=1e-4
     )
-    # joints_3d are those joints turned about the optical axis, relative to the wrist.
+    # joints_3d are those joints in the ray frame, turned about the optical axis, from the wrist on.
     np.testing.assert_allclose(
         labels.joints_3d, (joints - joints[0]) @ labels.turn.T, atol=1e-6
     )
@@ -126,3 +128,31 @@ def test_large_pictures_do_not_alias(make_hand):
     view = CropView(np.array([299.5, 299.5]), 560.0, 0.2, False)
     crop = take_crop(image, view, SIZE).astype(float)
     assert crop[20:-20, 20:-20].std() < 25
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_ray_frame_looks_at_the_crop(make_hand, is_right):
+    """The turned joints lie about the crop's axis: a weak-perspective camera fits them better."""
+    sample = make_hand(is_right=is_right, seed=2)
+    shifted = sample.K.copy()
+    shifted[:2, :2] *= 0.25  # a short lens: strong perspective ...
+    shifted[0, 2] -= 150  # ... and the axis far to the left
+    right_K = shifted.astype(float)
+    ray = np.linalg.inv(right_K) @ [*plain_view(sample, 1.5).center, 1]
+    joints = sample.keypoints_3d - sample.keypoints_3d.mean(0) + 0.35 * ray / np.linalg.norm(ray)
+    points = project(joints, right_K)
+    keypoints = np.column_stack((points, np.ones(21)))
+    box = np.concatenate((points.min(0), points.max(0)))
+    tilted = replace(
+        sample, K=shifted, keypoints_3d=joints, keypoints_2d=keypoints, bbox_xyxy=box
+    )
+    view = plain_view(tilted, 1.5)
+    seen = view_labels(tilted, view)
+    blind = view_labels(replace(tilted, K=None), view)
+
+    def misfit(labels):
+        x = labels.joints_3d[:, :2] - labels.joints_3d[:, :2].mean(0)
+        y = labels.keypoints_2d[:, :2] - labels.keypoints_2d[:, :2].mean(0)
+        return np.abs((x * y).sum() / (x * x).sum() * x - y).mean()
+
+    assert misfit(seen) < 0.6 * misfit(blind)

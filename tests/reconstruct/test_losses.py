@@ -47,12 +47,8 @@ def test_true_parameters_have_no_3d_loss(free_hand, targets):
     complete = complete_targets(targets, free_hand)
     cam = torch.tensor([[7.0, 0, 0]]).expand(3, 3)
     output = _output(free_hand, targets.global_orient, targets.hand_pose, targets.betas, cam)
-    only_first = replace(
-        complete,
-        known=replace(
-            complete.known, joints_3d_weight=complete.known.joints_3d_weight * torch.tensor([1, 0, 0])
-        ),
-    )
+    only_first = complete.known.joints_3d_weight * torch.tensor([1, 0, 0])
+    only_first = replace(complete, known=replace(complete.known, joints_3d_weight=only_first))
     terms = network_losses(output, only_first).numbers()
     for name in ("vertices", "joints_3d", "global_orient", "hand_pose", "betas"):
         assert terms[name] < 1e-5, name

@@ -33,7 +33,8 @@ def test_state_round_trip_is_whole_or_absent(tmp_path):
     path = tmp_path / "last.pt"
     save_state(path, _state())
     back = load_state(path)
-    assert back.step == 7 and back.shards == [["a.tar"]] and back.config["data"][0]["weight"] is None
+    assert back.step == 7 and back.shards == [["a.tar"]]
+    assert back.config["data"][0]["weight"] is None
     torch.testing.assert_close(back.network["w"], torch.arange(4.0))
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 

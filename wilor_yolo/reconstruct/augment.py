@@ -1,9 +1,11 @@
 """Training crops: one random affine view of a sample's context picture, then random colours.
 
 The view mirrors a left hand, so the network always sees a right one, and mirrors and rotates the
-labels with the pixels. The geometry of the un-augmented view is that of :mod:`wilor_yolo.crops`.
-Ranges follow the released WiLoR/HaMeR where they give one (scale 0.3, rotation 30 degrees times a
-clipped normal, p 0.6), widened where a detector's boxes are worse than annotated ones.
+labels with the pixels. Where the camera is known, 3D labels are turned into the view's ray frame
+(see :mod:`wilor_yolo.reconstruct.ray`). The geometry of the un-augmented view is that of
+:mod:`wilor_yolo.crops`. Ranges follow the released WiLoR/HaMeR where they give one (scale 0.3,
+rotation 30 degrees times a clipped normal, p 0.6), widened where a detector's boxes are worse than
+annotated ones.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import cv2
 import numpy as np
 
 from ..crops import crop_geometry
+from ..geometry import mirror_rotation
 from ..samples import HandSample
+from .ray import ray_rotation
 
 __all__ = [
     "AugmentConfig",
@@ -25,6 +29,7 @@ __all__ = [
     "random_view",
     "take_crop",
     "view_labels",
+    "view_turn",
 ]
 
 
@@ -101,10 +106,11 @@ class CropLabels:
 
     Attributes:
         keypoints_2d: (21, 3) crop units and confidence.
-        joints_3d: (21, 3) metres, relative to the wrist, right-hand view, turned with the view.
+        joints_3d: (21, 3) metres, relative to the wrist, right-hand view, already turned.
         joints_3d_weight: 0 when unknown.
         pose: (16, 3) axis-angle, *not yet turned*: rotation 0 must be multiplied by `turn`.
-        turn: (3, 3).
+        turn: (3, 3) from the camera frame of the right-hand view to the view's own: into the ray
+            frame if the camera is known, then about the optical axis.
         betas: (10,).
         has_parameters: whether pose and betas are known.
     """
@@ -167,8 +173,17 @@ def take_crop(image: np.ndarray, view: CropView, size: int) -> np.ndarray:
     )
 
 
+def view_turn(sample: HandSample, view: CropView) -> np.ndarray:
+    """(3, 3) see `CropLabels.turn`."""
+    if sample.K is None:
+        return view.turn
+    to_ray = ray_rotation(view.center, sample.K)[0]
+    return view.turn @ (mirror_rotation(to_ray) if view.mirrored else to_ray)
+
+
 def view_labels(sample: HandSample, view: CropView) -> CropLabels:
     """Move a sample's labels into a view (the mirror law of this file)."""
+    turn = view_turn(sample, view)
     keypoints = np.zeros((21, 3), np.float32)
     keypoints[:, 2] = sample.keypoints_2d[:, 2]
     known = keypoints[:, 2] > 0
@@ -178,7 +193,7 @@ def view_labels(sample: HandSample, view: CropView) -> CropLabels:
         relative = sample.keypoints_3d - sample.keypoints_3d[:1]
         if view.mirrored:
             relative = relative * np.array([-1, 1, 1], np.float32)
-        joints = (relative @ view.turn.T).astype(np.float32)
+        joints = (relative @ turn.T).astype(np.float32)
     pose = np.zeros((16, 3), np.float32)
     betas = np.zeros(10, np.float32)
     if sample.has_parameters:
@@ -189,7 +204,7 @@ def view_labels(sample: HandSample, view: CropView) -> CropLabels:
         joints_3d=joints,
         joints_3d_weight=0.0 if sample.keypoints_3d is None else sample.keypoints_3d_confidence,
         pose=pose,
-        turn=view.turn.astype(np.float32),
+        turn=turn.astype(np.float32),
         betas=betas,
         has_parameters=sample.has_parameters,
     )

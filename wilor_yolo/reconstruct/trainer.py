@@ -342,8 +342,12 @@ class ReconstructorTrainer:
         return self._progress() >= 1
 
     def _stop_bad(self, what: str, output: NetworkOutput, batch: HandBatch) -> None:
-        finite = torch.isfinite(output.vertices.detach()).flatten(1).all(dim=1).tolist()
-        named = [key for key, good in zip(batch.keys, finite, strict=True) if not good]
+        # Batch norm spreads one bad sample over its batch: look at what went in first.
+        inputs = [batch.crops, *vars(batch.targets).values()]
+        good = torch.stack([_finite_rows(value) for value in inputs]).all(dim=0)
+        if good.all():
+            good = _finite_rows(output.vertices.detach()).cpu()
+        named = [key for key, fine in zip(batch.keys, good.tolist(), strict=True) if not fine]
         where = ", ".join(named or batch.keys)
         raise HandError(
             f"{what} is not finite at step {self.step}; samples: {where}. Nothing was saved since "
@@ -388,6 +392,10 @@ class ReconstructorTrainer:
     def _say(self, text: object) -> None:
         if self.fabric.is_global_zero:
             print(text, flush=True)
+
+
+def _finite_rows(value: Tensor) -> Tensor:
+    return torch.isfinite(value).flatten(1).all(dim=1) if value.ndim > 1 else torch.isfinite(value)
 
 
 def _start_from(network: HandNetwork, path: Path) -> str:

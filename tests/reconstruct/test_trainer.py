@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from wilor_yolo.errors import HandError
+from wilor_yolo.reconstruct.checkpoints import load_network, read_info
+from wilor_yolo.reconstruct.run_files import RunLog, load_state
+from wilor_yolo.reconstruct.train_config import TrainConfig
+from wilor_yolo.reconstruct.trainer import ReconstructorTrainer, score
+from wilor_yolo.reconstruct.validation import SourceErrors
+from wilor_yolo.shards import write_shards
+
+pytest.importorskip("lightning_fabric")
+
+TINY = """
+image_size: 64
+visible: 1.0
+patch_size: 16
+dim: 64
+depth: 2
+heads: 2
+scales: 2
+drop_path: 0.2
+box_scale: 1.5
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, make_hand):
+    root = tmp_path_factory.mktemp("train")
+    (root / "tiny.yaml").write_text(TINY)
+    write_shards((make_hand(f"s{i}", i, is_right=i % 3 > 0) for i in range(12)), root / "full")
+    weak = (make_hand(f"w{i}", 50 + i, parameters=False, source="weak") for i in range(5))
+    write_shards(weak, root / "weak")
+    return root
+
+
+def _config(place, out, **changes):
+    values = {
+        "network": str(place / "tiny.yaml"),
+        "data": [
+            {"path": str(place / "full"), "weight": 0.7},
+            {"path": str(place / "weak"), "weight": 0.3},
+        ],
+        "val": str(place / "full"),
+        "out": str(out),
+        "steps": 6,
+        "batch_size": 4,
+        "warmup_steps": 2,
+        "log_steps": 2,
+        "threads": 1,
+        "accelerator": "cpu",
+        "pretrained": ["trunk.blocks"],
+    }
+    return TrainConfig.from_dict(values | changes)
+
+
+def _same(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b
+
+
+def test_a_run_leaves_weights_logs_and_provenance(place, tmp_path):
+    result = ReconstructorTrainer(_config(place, tmp_path / "run")).fit()
+    assert result.step == 6 and result.crops_per_second > 0
+    assert set(result.errors) == {"test"}
+    files = {p.name for p in (tmp_path / "run").iterdir()}
+    assert files == {
+        "best.safetensors", "config.yaml", "final.safetensors", "last.pt", "log.csv", "val.csv",
+    }  # fmt: skip
+    info = read_info(result.weights)
+    assert info["steps"] == 6 and info["samples"] == 17 and len(info["data_hash"]) == 12
+    network = load_network(result.weights)
+    assert torch.isfinite(network(torch.zeros(2, 3, 64, 64)).vertices).all()
+    rows = RunLog(tmp_path / "run" / "log.csv").rows()
+    assert [r["step"] for r in rows] == ["2", "4", "6"]
+    assert all(float(r["adversarial"]) > 0 for r in rows)
+    assert TrainConfig.from_yaml(tmp_path / "run" / "config.yaml") == _config(
+        place, tmp_path / "run"
+    )
+
+
+class _Stop(ReconstructorTrainer):
+    """Is interrupted after some steps, as by Ctrl-C."""
+
+    stop_at = 3
+
+    def _train_step(self, batch):
+        if self.step == self.stop_at:
+            raise KeyboardInterrupt
+        return super()._train_step(batch)
+
+
+def test_interrupted_equals_uninterrupted(place, tmp_path):
+    ReconstructorTrainer(_config(place, tmp_path / "whole", workers=0)).fit()
+    with pytest.raises(KeyboardInterrupt):
+        _Stop(_config(place, tmp_path / "parts")).fit()
+    assert load_state(tmp_path / "parts" / "last.pt").step == 3
+    ReconstructorTrainer(_config(place, tmp_path / "parts")).fit()
+    whole = load_state(tmp_path / "whole" / "last.pt")
+    parts = load_state(tmp_path / "parts" / "last.pt")
+    names = ("network", "average", "optimiser", "judge", "judge_optimiser", "prior")
+    for name in ("step", "average_updates", "shards", "data_hash", *names):
+        assert _same(getattr(whole, name), getattr(parts, name)), name
+    drop = ("seconds", "crops_per_s")
+    logs = [RunLog(tmp_path / d / "log.csv").rows() for d in ("whole", "parts")]
+    kept = [[{k: v for k, v in r.items() if k not in drop} for r in rows] for rows in logs]
+    assert kept[0][0] == kept[1][0] and kept[0][2] == kept[1][2]
+
+
+def test_kill_9_loses_only_the_time_since_the_last_checkpoint(place, tmp_path):
+    code = (
+        "import sys; from wilor_yolo.reconstruct.train_config import TrainConfig as C;"
+        "from wilor_yolo.reconstruct.trainer import ReconstructorTrainer as T;"
+        "T(C.from_yaml(sys.argv[1])).fit()"
+    )
+    import yaml
+
+    config = _config(place, tmp_path / "run", steps=100_000, checkpoint_minutes=0.0)
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config.to_dict()))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(tmp_path / "c.yaml")]
+    process = subprocess.Popen(command, env=environment)
+    last = tmp_path / "run" / "last.pt"
+    deadline = time.monotonic() + 120
+    try:
+        while not last.is_file() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)  # in the middle of writing one, likely
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    step = load_state(last).step  # readable, whatever moment it was
+    trainer = ReconstructorTrainer(_config(place, tmp_path / "run", steps=step + 2))
+    assert trainer.step == step > 0
+    assert trainer.fit().step == step + 2
+
+
+def test_bad_numbers_stop_and_name_the_samples(place, tmp_path):
+    config = _config(place, tmp_path / "run", steps=2)
+    ReconstructorTrainer(config).fit()
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+
+    class Poisoned(ReconstructorTrainer):
+        def _train_step(self, batch):
+            batch.crops[1] = float("nan")
+            return super()._train_step(batch)
+
+    trainer = Poisoned(_config(place, tmp_path / "run", steps=9))
+    # Just the one sample.
+    with pytest.raises(HandError, match=r"loss is not finite at step 2; samples: \w+/[sw]\d+\. "):
+        trainer.fit()
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+    assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
+
+
+def test_resume_refuses_another_run(place, tmp_path):
+    ReconstructorTrainer(_config(place, tmp_path / "run", steps=1)).fit()
+    with pytest.raises(HandError, match="resume=true"):
+        ReconstructorTrainer(_config(place, tmp_path / "run", resume=False))
+    with pytest.raises(HandError, match="other data"):
+        ReconstructorTrainer(_config(place, tmp_path / "run", data=str(place / "full")))
+    (tmp_path / "other.yaml").write_text(TINY.replace("depth: 2", "depth: 1"))
+    with pytest.raises(HandError, match="another network"):
+        ReconstructorTrainer(_config(place, tmp_path / "run", network=str(tmp_path / "other.yaml")))
+
+
+def test_frozen_layers_stay_as_the_initial_weights(place, tmp_path):
+    first = ReconstructorTrainer(_config(place, tmp_path / "a", steps=2)).fit()
+    frozen = ["trunk.stem", "trunk.blocks.0"]
+    config = _config(place, tmp_path / "b", steps=3, init=str(first.weights), frozen=frozen)
+    trainer = ReconstructorTrainer(config)
+    start = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    trainer.fit()
+    for name, value in trainer.network.state_dict().items():
+        frozen = name.startswith(("trunk.stem.", "trunk.blocks.0."))
+        if name.endswith("weight") and value.ndim > 1:
+            assert torch.equal(value, start[name]) == frozen, name
+
+
+def test_minutes_end_the_run(place, tmp_path):
+    config = _config(place, tmp_path / "run", steps=1, minutes=0.02, val=[])
+    result = ReconstructorTrainer(config).fit()
+    assert result.step > 1
+    assert load_state(tmp_path / "run" / "last.pt").seconds >= 1.2
+
+
+def test_bf16_trains(place, tmp_path):
+    result = ReconstructorTrainer(
+        _config(place, tmp_path / "run", steps=2, precision="bf16-mixed", channels_last=True)
+    ).fit()
+    assert result.step == 2 and result.errors["test"].pa_mpjpe < 60
+
+
+def test_score_ignores_what_a_source_lacks():
+    nan = float("nan")
+    errors = {
+        "a": SourceErrors(1, 10.0, 9.0, 20.0, 0.03, 1.0),
+        "b": SourceErrors(1, nan, nan, nan, 0.05, nan),
+    }
+    assert score(errors) == pytest.approx(10 + 4)
+
+
+@pytest.mark.slow
+def test_overfits_32_crops(place, tmp_path, make_hand):
+    """Under 4 mm PA-MPJPE and 2.5 % of the box in 2D on its own training crops."""
+    write_shards((make_hand(f"o{i}", i, is_right=i % 2 > 0) for i in range(32)), tmp_path / "d")
+    still = {
+        f"augment.{name}": 0.0
+        for name in (
+            "scale", "rotation_probability", "translation", "brightness", "contrast", "channel",
+            "gamma", "grey_probability", "noise_probability", "blur_probability",
+            "lowres_probability", "erase_probability",
+        )
+    }  # fmt: skip
+    config = _config(
+        place,
+        tmp_path / "run",
+        data=str(tmp_path / "d"),
+        val=str(tmp_path / "d"),
+        steps=600,
+        batch_size=16,
+        lr=1.5e-3,
+        ema_decay=0.95,
+        log_steps=200,
+        **still,
+    )
+    errors = ReconstructorTrainer(config).fit().errors["test"]
+    assert errors.pa_mpjpe < 4.0
+    assert errors.error_2d < 0.025

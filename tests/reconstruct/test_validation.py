@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wilor_yolo.geometry import project_crop
+from wilor_yolo.reconstruct.batches import make_batch
+from wilor_yolo.reconstruct.config import NetworkConfig
+from wilor_yolo.reconstruct.network import CoarseHand, NetworkOutput
+from wilor_yolo.reconstruct.validation import validate
+
+
+class Oracle(nn.Module):
+    """A "network" that knows the answers, moved by a chosen error."""
+
+    def __init__(self, hand, config, targets, shift_2d=0.0, stretch=1.0):
+        super().__init__()
+        self.hand, self.config, self.targets = hand, config, targets
+        self.shift_2d, self.stretch = shift_2d, stretch
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def forward(self, crops):
+        t = self.targets
+        mesh = self.hand(t.global_orient, t.hand_pose, t.betas)
+        cam = torch.tensor([[7.0, 0, 0]]).expand(len(crops), 3)
+        return NetworkOutput(
+            cam=cam,
+            cam_t_crop=cam,
+            global_orient=t.global_orient,
+            hand_pose=t.hand_pose,
+            betas=t.betas,
+            vertices=mesh.vertices * self.stretch,
+            joints=mesh.joints * self.stretch,
+            keypoints_2d_crop=t.keypoints_2d[..., :2] + torch.tensor([self.shift_2d, 0]),
+            pose6d=torch.zeros(len(crops), 96),
+            coarse=CoarseHand(cam, cam, cam),
+        )
+
+
+@pytest.fixture
+def setting(make_hand, free_hand):
+    config = NetworkConfig(image_size=64, visible=1.0, box_scale=1.5)
+    samples = [make_hand(f"k{i}", i, is_right=i % 2 == 0, source="full") for i in range(3)]
+    weak = replace(make_hand("w", 9, parameters=False, source="weak"), keypoints_3d_confidence=0.1)
+    encoded = [s.encode() for s in [*samples, weak]]
+    return config, encoded, make_batch(encoded, config).targets
+
+
+def test_known_errors_are_measured(setting, free_hand):
+    config, encoded, targets = setting
+    perfect = validate(Oracle(free_hand, config, targets), encoded)
+    assert list(perfect) == ["full", "weak"] and perfect["full"].count == 3
+    assert perfect["full"].pa_mpjpe < 0.01 and perfect["full"].pa_mpvpe < 0.01
+    assert perfect["full"].mpjpe < 0.01 and perfect["full"].error_2d < 1e-6
+    off = validate(Oracle(free_hand, config, targets, shift_2d=0.02, stretch=1.1), encoded)
+    # 0.02 crop sides are 0.03 box sides; a uniform stretch is invisible after alignment.
+    assert off["full"].error_2d == pytest.approx(0.03, rel=1e-4)
+    assert off["full"].pa_mpjpe < 0.01 and off["full"].mpjpe > 3
+
+
+def test_weak_samples_score_2d_only(setting, free_hand):
+    config, encoded, targets = setting
+    errors = validate(Oracle(free_hand, config, targets), encoded)["weak"]
+    assert np.isnan([errors.pa_mpjpe, errors.pa_mpvpe, errors.mpjpe, errors.betas]).all()
+    assert np.isfinite(errors.error_2d)
+    assert "n=1" in str(errors)
+
+
+def test_crop_units_agree_with_the_network_camera(free_hand):
+    """The unit of `error_2d`: half a crop from the centre is at 0.5."""
+    cam = torch.tensor([[4.0, 0.0, 0.0]])
+    edge = project_crop(torch.tensor([[[0.25, 0.0, 0.0]]]), cam)
+    assert float(edge[0, 0, 0]) == pytest.approx(0.5, rel=1e-3)
