@@ -1,0 +1,1 @@
+"""The command line ``wilor-yolo verb key=value ...``: one verb a file, heavy imports late."""

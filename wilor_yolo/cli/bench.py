@@ -1,0 +1,137 @@
+"""``wilor-yolo bench``: how fast the chain runs on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .keys import describe_keys, key, maybe, read_keys, text, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..detect.model import HandDetector
+    from ..reconstruct.predictor import HandReconstructor
+
+__all__ = ["HELP", "ChainSpeed", "measure_chain", "run"]
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """The keys of ``wilor-yolo bench``."""
+
+    source: str | None = key(None, text, "a picture", "the bundled picture")
+    detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
+    reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
+    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    imgsz: int = key(320, whole(32, 8192), "longer side of the picture the detector sees, px")
+    device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
+    rounds: int = key(30, whole(1), "timed repetitions, after five to warm up")
+
+
+HELP = f"""\
+wilor-yolo bench: how fast detection and reconstruction run on this machine
+
+  wilor-yolo bench
+  wilor-yolo bench source=photo.jpg imgsz=640 rounds=100
+
+Keys [defaults]:
+{describe_keys(BenchOptions)}
+"""
+
+
+@dataclass(frozen=True)
+class ChainSpeed:
+    """Times of one picture, milliseconds, medians over the rounds.
+
+    Attributes:
+        detect: the detector, with its pre- and postprocessing.
+        reconstruct: crops, network and the way back, all hands in one batch.
+        hands: how many there were.
+        pictures_per_second: of both together, from the mean.
+    """
+
+    detect: float
+    reconstruct: float
+    hands: int
+    pictures_per_second: float
+
+
+def measure_chain(
+    detector: HandDetector,
+    reconstructor: HandReconstructor,
+    image: np.ndarray,
+    *,
+    imgsz: int = 320,
+    rounds: int = 30,
+    warm_up: int = 5,
+    device: str = "cpu",
+    boxes: np.ndarray | None = None,
+) -> ChainSpeed:
+    """Time detector and reconstructor on one picture.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        imgsz: longer side for the detector, px.
+        rounds: timed repetitions.
+        warm_up: repetitions before them.
+        boxes: (N, 6) x1, y1, x2, y2, score, class to rebuild instead of what the detector finds,
+            so that the work does not depend on it; the detector runs all the same.
+    """
+    import numpy as np
+    import torch
+
+    detect, reconstruct, hands = [], [], 0
+    for i in range(warm_up + rounds):
+        start = time.perf_counter()
+        result = detector.predict(image, imgsz=imgsz, device=device, verbose=False)[0]
+        found = time.perf_counter()
+        if boxes is not None:
+            result.keypoints = None
+            result.update(boxes=torch.as_tensor(boxes, dtype=torch.float32))
+        hands = len(reconstructor.reconstruct(result))
+        done = time.perf_counter()
+        if i >= warm_up:
+            detect.append(1e3 * (found - start))
+            reconstruct.append(1e3 * (done - found))
+    return ChainSpeed(
+        float(np.median(detect)),
+        float(np.median(reconstruct)),
+        hands,
+        1e3 / float(np.mean(detect) + np.mean(reconstruct)),
+    )
+
+
+def run(args: list[str]) -> int:
+    """Run the verb."""
+    options = read_keys(BenchOptions, args, "bench")
+    from ..images import read_image
+    from .predict import bundled_picture
+
+    path = bundled_picture() if options.source is None else Path(options.source)
+    image = read_image(path)
+
+    import torch
+
+    from ..detect.model import HandDetector
+    from ..reconstruct.predictor import HandReconstructor
+    from .devices import torch_device
+
+    device = torch_device(options.device)
+    speed = measure_chain(
+        HandDetector(options.detector),
+        HandReconstructor(options.reconstructor, hand_model=options.hand_model, device=device),
+        image,
+        imgsz=options.imgsz,
+        rounds=options.rounds,
+        device=device,
+    )
+    height, width = image.shape[:2]
+    print(f"{path.name}, {width}x{height} px, {speed.hands} hands, detector at {options.imgsz} px")
+    print(f"device         {device}, {torch.get_num_threads()} CPU threads")
+    print(f"detect         {speed.detect:8.1f} ms")
+    print(f"reconstruct    {speed.reconstruct:8.1f} ms")
+    print(f"together       {speed.pictures_per_second:8.1f} pictures/s")
+    return 0

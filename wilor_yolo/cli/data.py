@@ -1,0 +1,121 @@
+"""``wilor-yolo data convert|check|sheet``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ..errors import HandError
+from .keys import choice, describe_keys, key, number, read_keys, text, whole
+from .verbs import choose
+
+__all__ = ["HELP", "run"]
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """The keys of ``data convert``."""
+
+    source: str = key(..., text, "folder of pictures with a labels.jsonl")
+    out: str = key(..., text, "folder to write")
+    to: str = key(
+        "detector",
+        choice("detector", "reconstructor"),
+        "detector: a YOLO-pose data set; reconstructor: shards of single hands",
+    )
+    val_share: float = key(1 / 12, number(0, 0.5), "share kept for validation", "1/12")
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """The keys of ``data check``."""
+
+    source: str = key(..., text, "a data YAML, or a shard, a folder of shards or a glob in quotes")
+
+
+@dataclass(frozen=True)
+class SheetOptions:
+    """The keys of ``data sheet``."""
+
+    source: str = key(..., text, "a shard, a folder of shards or a glob in quotes")
+    out: str = key("sheet.jpg", text, "the picture to write")
+    count: int = key(64, whole(1), "samples on it, spread evenly")
+    columns: int = key(8, whole(1), "samples in a row")
+
+
+HELP = f"""\
+wilor-yolo data: make, check and look at training data
+
+  wilor-yolo data convert source=pictures out=hands
+  wilor-yolo data convert source=pictures out=shards/real to=reconstructor
+  wilor-yolo data check   source=hands/data.yaml
+  wilor-yolo data sheet   source=shards/real out=sheet.jpg
+
+convert [defaults]:
+{describe_keys(ConvertOptions)}
+check: reads everything and says what is wrong; exit code 1 if something is
+{describe_keys(CheckOptions)}
+sheet: samples side by side, every other one with its labels drawn
+{describe_keys(SheetOptions)}
+"""
+
+
+def run(args: list[str]) -> int:
+    """Run the verb."""
+    part, rest = choose("data", args, ("convert", "check", "sheet"))
+    return {"convert": _convert, "check": _check, "sheet": _sheet}[part](rest)
+
+
+def _convert(args: Sequence[str]) -> int:
+    options = read_keys(ConvertOptions, args, "data convert")
+    if options.to == "detector":
+        from ..data.pictures import convert_pictures
+
+        every = round(1 / options.val_share) if options.val_share else 0
+        pictures = convert_pictures(options.source, options.out, every)
+        print(pictures)
+        print(f"Train with: wilor-yolo detect train data={pictures.data_yaml}")
+        return 0
+    from ..data.hand_crops import convert_hand_crops
+
+    out = Path(options.out)
+    val = out / "val" if options.val_share else None
+    print(convert_hand_crops(options.source, out / "train", val, options.val_share))
+    return 0
+
+
+def _check(args: Sequence[str]) -> int:
+    options = read_keys(CheckOptions, args, "data check")
+    from .data_check import check_data_yaml, check_shards
+
+    if Path(options.source).suffix in {".yaml", ".yml"}:
+        report = check_data_yaml(Path(options.source))
+    else:
+        report = check_shards(options.source)
+    print("\n".join(report.lines))
+    for fault in report.faults:
+        print(f"BAD {fault}")
+    print(f"{len(report.faults)} faults" if report.faults else "no faults")
+    return 1 if report.faults else 0
+
+
+def _sheet(args: Sequence[str]) -> int:
+    options = read_keys(SheetOptions, args, "data sheet")
+    from ..shards import find_shards, iterate_samples, read_shard
+    from ..synth.sheet import draw_sheet
+    from .pictures import write_picture
+
+    total = sum(1 for path in find_shards(options.source) for _ in read_shard(path))
+    if not total:
+        raise HandError(f"{options.source}: no samples; give a folder that holds .tar shards.")
+    step = max(1, total // options.count)
+    chosen = list(islice(iterate_samples(options.source), 0, step * options.count, step))
+    # Real samples differ in size, and a sheet has one: that of the first.
+    side = chosen[0].image.shape[:2]
+    same = [sample for sample in chosen if sample.image.shape[:2] == side]
+    write_picture(Path(options.out), draw_sheet(same, min(options.columns, len(same))))
+    left = f", {len(chosen) - len(same)} of other sizes left out" if len(same) < len(chosen) else ""
+    print(f"{len(same)} of {total} samples{left}: {options.out}")
+    return 0

@@ -1,0 +1,80 @@
+"""The folder a run writes into: predict, predict2, predict3, ..."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import HandError
+
+__all__ = ["discard_if_empty", "new_folder", "unused_stems"]
+
+_MOST_RUNS = 9999
+
+
+def new_folder(wanted: str | Path, exist_ok: bool = False) -> Path:
+    """Make a folder nobody has written into yet.
+
+    Args:
+        wanted: an empty folder is taken as it is; next to one with files in it, a folder with the
+            next free number is made, as Ultralytics does.
+        exist_ok: write into the folder although there are files in it.
+
+    Raises:
+        HandError: the folder cannot be made or written to.
+    """
+    wanted = Path(wanted)
+    for number in range(1, _MOST_RUNS):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise HandError(f"{folder} is a file; give another folder with out=.") from None
+            if not exist_ok and next(folder.iterdir(), None) is not None:
+                continue
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        try:
+            _try_writing(folder)
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        return folder
+    raise HandError(f"{wanted} and {_MOST_RUNS} folders after it are taken; clean up.")
+
+
+def discard_if_empty(folder: Path) -> None:
+    """Take back a folder nothing was written into."""
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+def unused_stems(paths: list[Path]) -> list[str]:
+    """A file name stem for each path; those that would collide keep their suffix or get a number.
+
+    Collisions are told without regard to case, for file systems that do not tell ``A`` from ``a``.
+    """
+    taken: set[str] = set()
+    stems = []
+    for path in paths:
+        stem, number = path.stem, 1
+        while stem.lower() in taken:
+            stem = path.name.replace(".", "_") if number == 1 else f"{path.stem}_{number}"
+            number += 1
+        taken.add(stem.lower())
+        stems.append(stem)
+    return stems
+
+
+def _try_writing(folder: Path) -> None:
+    # Asking the system for permissions is not enough: the disk may be mounted read-only.
+    probe = folder / f".wilor-yolo-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+
+
+def _unwritable(folder: Path, error: OSError) -> HandError:
+    reason = error.strerror or str(error)
+    return HandError(f"{folder} cannot be written to ({reason}); give another folder with out=.")

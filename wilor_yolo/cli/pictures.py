@@ -1,0 +1,233 @@
+"""``predict`` on pictures: read, run in batches, draw, write, and tell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ..errors import HandError, ImageError
+from ..hands import Hands
+from ..images import read_image
+from .folder import unused_stems
+
+if TYPE_CHECKING:
+    from ..pipeline import HandPipeline
+    from ..sources import Pictures
+    from .predict_options import PredictOptions
+
+__all__ = ["annotator", "hand_table", "predict_pictures", "show_picture", "write_picture"]
+
+BATCH = 8  # pictures whose hands share a forward pass ...
+BATCH_PIXELS = 60_000_000  # ... unless together they are larger than this
+TABLE_ROWS = 40
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class _Picture:
+    path: Path
+    stem: str
+    image: np.ndarray
+
+
+@dataclass
+class _Tally:
+    """What came of the pictures."""
+
+    rows: list[tuple[str, Hands, int]]  # picture, its hands, which of them
+    without: list[str]
+    failed: list[str]
+    hands: int = 0
+
+
+def predict_pictures(
+    pipeline: HandPipeline, pictures: Pictures, options: PredictOptions, folder: Path | None
+) -> int:
+    """Run on picture files.
+
+    Returns:
+        0, or 1 if some pictures of several failed.
+
+    Raises:
+        ImageError: the only picture cannot be read.
+    """
+    alone = len(pictures.paths) == 1
+    tally = _Tally([], [], [])
+    errors = Console(stderr=True)
+    stems = unused_stems(list(pictures.paths))
+    jobs = list(zip(pictures.paths, stems, strict=True))
+    paths = track(
+        jobs, "hands", console=errors, transient=True, disable=alone or not errors.is_terminal
+    )
+    annotate = annotator(options.draw)
+
+    def fail(path: Path, error: HandError) -> None:
+        if alone:
+            raise error
+        tally.failed.append(path.name)
+        errors.print(f"wilor-yolo: {error}", style="red", markup=False, soft_wrap=True)
+
+    for batch in _batches(paths, fail):
+        K = [
+            options.intrinsics(picture.image.shape[1], picture.image.shape[0], picture.path)
+            for picture in batch
+        ]
+        for picture, found in zip(batch, pipeline([p.image for p in batch], K), strict=True):
+            hands = replace(found, source=str(picture.path))
+            try:
+                _write(picture, hands, options, folder, annotate, alone)
+            except ImageError as error:
+                fail(picture.path, error)
+                continue
+            tally.hands += len(hands)
+            name = picture.path.name
+            tally.rows += [(name, hands, i) for i in range(len(hands)) if _room(tally)]
+            if not len(hands):
+                tally.without.append(name)
+    _tell(tally, len(jobs), folder, options.source is None)
+    return 1 if tally.failed else 0
+
+
+def annotator(draw: Sequence[str]) -> Callable[[np.ndarray, Hands], np.ndarray]:
+    """A function that returns a copy of a picture with the hands drawn in."""
+    from ..visualize.annotators import HandAnnotator
+
+    drawing = HandAnnotator(mesh="mesh" in draw, skeleton="skeleton" in draw, boxes="boxes" in draw)
+    return lambda image, hands: drawing.annotate(image.copy(), hands)
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write a JPEG, whole or not at all.
+
+    Raises:
+        ImageError: the picture is larger than a JPEG can be.
+    """
+    good, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not good:
+        raise ImageError(f"{path} cannot be written as JPEG ({image.shape[1]}x{image.shape[0]}).")
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(data.tobytes())
+    os.replace(temporary, path)
+
+
+def show_picture(image: np.ndarray, wait: int) -> bool:
+    """Show a picture in a window; False when the user pressed q or Esc.
+
+    Args:
+        image: BGR.
+        wait: milliseconds to wait for a key; 0 waits for ever.
+
+    Raises:
+        HandError: there is no display.
+    """
+    try:
+        cv2.imshow("wilor-yolo", image)
+        return cv2.waitKey(wait) & 0xFF not in (ord("q"), 27)
+    except cv2.error:
+        raise HandError("show=True needs a display; leave it out and open the files.") from None
+
+
+def hand_table(rows: Sequence[tuple[str, Hands, int]]) -> Table:
+    """The table of hands: picture, number, side, score, box and distance."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("image", overflow="fold")
+    for name in ("hand", "side"):
+        table.add_column(name)
+    for name in ("score", "box (px)", "distance (m)"):
+        table.add_column(name, justify="right")
+    for name, hands, i in rows:
+        box = " ".join(str(round(float(value))) for value in hands.bbox_xyxy[i])
+        distance = f"{hands.distance[i]:.2f}" if hands.reconstructed else "-"
+        table.add_row(name, str(i), hands.side[i], f"{hands.confidence[i]:.2f}", box, distance)
+    return table
+
+
+def _batches(
+    jobs: Sequence[tuple[Path, str]] | Iterator[tuple[Path, str]],
+    fail: Callable[[Path, HandError], None],
+) -> Iterator[list[_Picture]]:
+    batch: list[_Picture] = []
+    pixels = 0
+    for path, stem in jobs:
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            fail(path, error)
+            continue
+        size = image.shape[0] * image.shape[1]
+        if batch and (len(batch) == BATCH or pixels + size > BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(_Picture(path, stem, image))
+        pixels += size
+    if batch:
+        yield batch
+
+
+def _write(
+    picture: _Picture,
+    hands: Hands,
+    options: PredictOptions,
+    folder: Path | None,
+    annotate: Callable[[np.ndarray, Hands], np.ndarray],
+    alone: bool,
+) -> None:
+    drawn = annotate(picture.image, hands) if options.save or options.show else None
+    if folder is not None:
+        if options.save and drawn is not None:
+            write_picture(folder / f"{picture.stem}.jpg", drawn)
+        if options.save_mesh is not False and len(hands):
+            from ..visualize.exports import save_glb
+
+            save_glb(hands, folder / f"{picture.stem}.glb")
+        if options.save_json:
+            hands.to_json(folder / ("hands.json" if alone else f"{picture.stem}.hands.json"))
+    if options.show and drawn is not None and not show_picture(drawn, 0):
+        raise KeyboardInterrupt
+
+
+def _room(tally: _Tally) -> bool:
+    return len(tally.rows) < TABLE_ROWS
+
+
+def _tell(tally: _Tally, count: int, folder: Path | None, bundled: bool) -> None:
+    console = Console()
+    if tally.rows:
+        console.print(hand_table(tally.rows))
+    if tally.hands > len(tally.rows):
+        console.print(f"... and {tally.hands - len(tally.rows)} more hands")
+    if tally.without:
+        console.print(f"No hand found in {_names(tally.without)}.", highlight=False)
+    if count > 1:
+        read = count - len(tally.failed)
+        console.print(f"{read} pictures, {tally.hands} hands.", highlight=False)
+    if folder is not None and _holds_files(folder):
+        console.print(f"Written to {folder}", highlight=False, soft_wrap=True)
+    if bundled:
+        console.print("This was the bundled picture; yours: wilor-yolo predict source=photo.jpg")
+    if tally.failed:
+        Console(stderr=True).print(
+            f"{len(tally.failed)} of {count} pictures failed: {', '.join(tally.failed)}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _holds_files(folder: Path) -> bool:
+    return next(folder.iterdir(), None) is not None
+
+
+def _names(names: Sequence[str], most: int = 5) -> str:
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more pictures"

@@ -1,0 +1,85 @@
+"""``wilor-yolo predict``: find and rebuild hands, draw them, write them to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import HandError
+from .keys import describe_keys, read_keys
+from .predict_options import PredictOptions
+
+if TYPE_CHECKING:
+    from ..pipeline import HandPipeline
+
+__all__ = ["HELP", "bundled_picture", "run"]
+
+HELP = f"""\
+wilor-yolo predict: find and rebuild the hands of pictures, videos or a camera
+
+  wilor-yolo predict
+  wilor-yolo predict source=photo.jpg focal=1400
+  wilor-yolo predict source=clip.mp4 draw=mesh max_frames=300
+  wilor-yolo predict source="holiday/*.jpg" save=False out=hands
+
+Writes into out=, for each picture: the picture with the hands drawn in (.jpg), a 3D scene (.glb),
+and hands.json (with several pictures: NAME.hands.json), which Hands.from_json reads back.
+For a video: NAME.mp4 and hands.jsonl, whose lines are {{"frame", "time", "hands"}}.
+
+Keys [defaults]:
+{describe_keys(PredictOptions)}
+"""
+
+
+def run(args: list[str]) -> int:
+    """Run the verb; 0 if all went well, 1 if some pictures failed."""
+    import os
+
+    options = read_keys(PredictOptions, args, "predict")
+    os.environ.setdefault("YOLO_VERBOSE", "false")  # our own table says it better
+
+    from ..sources import Video, find_source
+    from .folder import discard_if_empty, new_folder
+
+    source = find_source(bundled_picture() if options.source is None else options.source)
+    folder = new_folder(options.out, options.exist_ok) if options.writes else None
+    try:
+        pipeline = _pipeline(options)
+        if isinstance(source, Video):
+            from .videos import predict_video
+
+            return predict_video(pipeline, source, options, folder)
+        from .pictures import predict_pictures
+
+        return predict_pictures(pipeline, source, options, folder)
+    finally:
+        if folder is not None:
+            discard_if_empty(folder)
+
+
+def bundled_picture() -> Path:
+    """The picture inside the ultralytics package; found without importing it."""
+    from importlib.util import find_spec
+
+    spec = find_spec("ultralytics")
+    if spec is None or not spec.submodule_search_locations:
+        raise HandError("the package ultralytics is missing: pip install ultralytics")
+    path = Path(spec.submodule_search_locations[0]) / "assets" / "zidane.jpg"
+    if not path.is_file():
+        raise HandError(f"{path} is missing; give a picture of your own with source=.")
+    return path
+
+
+def _pipeline(options: PredictOptions) -> HandPipeline:
+    from ..pipeline import HandPipeline
+    from .devices import torch_device
+
+    return HandPipeline(
+        options.detector,
+        options.reconstructor,
+        hand_model=options.hand_model,
+        device=torch_device(options.device),
+        conf=options.conf,
+        imgsz=options.imgsz,
+        iou=options.iou,
+    )

@@ -1,0 +1,98 @@
+"""``wilor-yolo reconstruct train|val``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import HandError
+from .keys import describe_keys, key, maybe, read_keys, text, whole
+from .verbs import choose
+
+__all__ = ["HELP", "run"]
+
+
+@dataclass(frozen=True)
+class ValOptions:
+    """The keys of ``reconstruct val``."""
+
+    data: str = key(..., text, "a shard, a folder of shards or a glob in quotes")
+    weights: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
+    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    samples: int | None = key(None, maybe(whole(1)), "at most so many, spread over the shards")
+    batch: int = key(32, whole(1), "crops a forward pass")
+
+
+HELP = f"""\
+wilor-yolo reconstruct: train the reconstructor, or measure it on shards
+
+  wilor-yolo reconstruct train data=shards/train val=shards/val init=start.safetensors minutes=120
+  wilor-yolo reconstruct train data=shards/train frozen=[] network=vit-tiny
+  wilor-yolo reconstruct train config=paper data="[{{path: shards/synth, weight: 2}}, shards/real]"
+  wilor-yolo reconstruct train config=runs/reconstruct/config.yaml         goes on where it was
+  wilor-yolo reconstruct val   data=shards/val weights=runs/reconstruct/final.safetensors
+
+train: config= is the name of a shipped training file (default, paper) or a yaml file; every key of
+it can be given here too, inner keys with a dot: losses.betas=0.1 augment.scale=0.2
+val:
+{describe_keys(ValOptions)}
+"""
+
+
+def run(args: list[str]) -> int:
+    """Run the verb."""
+    part, rest = choose("reconstruct", args, ("train", "val"))
+    return _train(rest) if part == "train" else _val(rest)
+
+
+def _train(args: Sequence[str]) -> int:
+    values = _yaml_pairs(args)
+    config_name = str(values.pop("config", "default"))
+    from ..reconstruct.train_config import TrainConfig
+
+    config = TrainConfig.from_yaml(config_name, **values)
+    from ..reconstruct.trainer import ReconstructorTrainer
+
+    result = ReconstructorTrainer(config).fit()
+    print(f"{result.step} steps, {result.crops_per_second:.0f} crops/s, {result.weights}")
+    for source, errors in result.errors.items():
+        print(f"{source:20s} {errors}")
+    return 0
+
+
+def _yaml_pairs(args: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` with yaml values; keys are checked by `TrainConfig`."""
+    import yaml
+
+    values: dict[str, Any] = {}
+    for argument in args:
+        name, equals, value = argument.lstrip("-").partition("=")
+        if not equals or not value:
+            raise HandError(
+                f"{argument!r} is no key=value pair. See: wilor-yolo reconstruct --help"
+            )
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise HandError(f"{argument!r}: the value is no yaml; put it in quotes.") from None
+    return values
+
+
+def _val(args: Sequence[str]) -> int:
+    options = read_keys(ValOptions, args, "reconstruct val")
+    from ..mano.files import load_hand_model
+    from ..reconstruct.checkpoints import load_network
+    from ..reconstruct.mixing import DataGroup, SampleStore
+    from ..reconstruct.validation import validate
+    from ..weights_dir import RECONSTRUCTOR, shipped
+
+    path = shipped(RECONSTRUCTOR) if options.weights is None else Path(options.weights)
+    model = None if options.hand_model is None else load_hand_model(options.hand_model)
+    network = load_network(path, model)
+    store = SampleStore([DataGroup(options.data)], limit=options.samples)
+    print(f"{path}, {len(store)} samples of {options.data}")
+    for source, errors in validate(network, store.samples(), options.batch).items():
+        print(f"{source:20s} {errors}")
+    return 0

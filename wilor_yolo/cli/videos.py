@@ -1,0 +1,191 @@
+"""``predict`` on a video or camera: frame by frame into one drawn video and one JSON lines file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..hands import Hands
+from .pictures import annotator, show_picture
+from .video_writer import VideoWriter
+
+if TYPE_CHECKING:
+    from ..pipeline import HandPipeline
+    from ..sources import Frame, Video
+    from .predict_options import PredictOptions
+
+__all__ = ["frame_line", "predict_video"]
+
+
+@dataclass
+class _Seen:
+    """One hand, or with tracking one track, through the video."""
+
+    frames: int = 0
+    score: float = 0.0
+    right: int = 0
+    distances: list[float] = field(default_factory=list)
+
+
+def predict_video(
+    pipeline: HandPipeline, video: Video, options: PredictOptions, folder: Path | None
+) -> int:
+    """Run on a video; Ctrl-C ends it early and keeps what is done. Returns the exit code."""
+    from ..pipeline import can_track
+
+    track = can_track() if options.track == "auto" else options.track.lower() == "true"
+    if options.track == "auto" and not track:
+        print(
+            'note: hands are not tracked, because lap is missing: pip install "wilor-yolo[track]"',
+            file=sys.stderr,
+        )
+    stream = pipeline.stream(
+        video.source,
+        options.intrinsics(*video.size),
+        track=track,
+        tracker=options.tracker,
+        stride=options.stride,
+        max_frames=options.max_frames,
+    )
+    seen: dict[str, _Seen] = defaultdict(_Seen)
+    frames, interrupted = 0, False
+    with ExitStack() as stack:
+        show = stack.enter_context(_progress(_expected(video, options)))
+        outputs = stack.enter_context(_Outputs(video, options, folder))
+        try:
+            for frame, hands in stream:
+                frames += 1
+                _count(seen, hands)
+                show(len(hands))
+                if not outputs.take(frame, hands):
+                    break
+        except KeyboardInterrupt:
+            interrupted = True
+    _tell(video, seen, frames, track, folder)
+    return 130 if interrupted else 0
+
+
+def frame_line(frame: Frame, hands: Hands) -> str:
+    """One line of hands.jsonl, without the triangles, which are the same in every frame."""
+    described = hands.to_dict()
+    described.pop("faces")
+    return json.dumps({"frame": frame.index, "time": round(frame.time, 4), "hands": described})
+
+
+class _Outputs:
+    """The files of a run: each has its own name only when it is complete."""
+
+    def __init__(self, video: Video, options: PredictOptions, folder: Path | None) -> None:
+        self._video, self._options, self._folder = video, options, folder
+        self._annotate = annotator(options.draw)
+        self._writer: VideoWriter | None = None
+        self._lines: IO[str] | None = None
+
+    def __enter__(self) -> _Outputs:
+        return self
+
+    def take(self, frame: Frame, hands: Hands) -> bool:
+        """Draw and write one frame; False when the user closed the window."""
+        options, folder = self._options, self._folder
+        drawn = None
+        if options.show or (options.save and folder):
+            drawn = self._annotate(frame.image, hands)
+        if folder is not None:
+            if options.save and drawn is not None:
+                if self._writer is None:
+                    fps = self._video.fps / options.stride
+                    self._writer = VideoWriter(folder / f"{self._video.name}.mp4", fps)
+                self._writer.write(drawn)
+            if options.save_json:
+                if self._lines is None:
+                    self._lines = self._part(folder).open("w", encoding="utf-8")
+                self._lines.write(frame_line(frame, hands) + "\n")
+            if options.save_mesh and len(hands):
+                from ..visualize.exports import save_glb
+
+                save_glb(hands, folder / f"{self._video.name}_{frame.index:06d}.glb")
+        return not options.show or drawn is None or show_picture(drawn, 1)
+
+    def __exit__(self, *error: Any) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if self._lines is not None and self._folder is not None:
+            self._lines.close()
+            os.replace(self._part(self._folder), self._folder / "hands.jsonl")
+
+    @staticmethod
+    def _part(folder: Path) -> Path:
+        return folder / "hands.jsonl.part"
+
+
+def _expected(video: Video, options: PredictOptions) -> int | None:
+    if video.frame_count is None:
+        return options.max_frames
+    frames = -(-video.frame_count // options.stride)
+    return frames if options.max_frames is None else min(frames, options.max_frames)
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator[Any]:
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("frames"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[hands]} hands"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with progress:
+        task = progress.add_task("frames", total=total, hands=0)
+        yield lambda hands: progress.update(task, advance=1, hands=hands)
+
+
+def _count(seen: dict[str, _Seen], hands: Hands) -> None:
+    for i, side in enumerate(hands.side):
+        name = side if hands.track_id is None else str(hands.track_id[i])
+        entry = seen[name]
+        entry.frames += 1
+        entry.score += float(hands.confidence[i])
+        entry.right += int(hands.is_right[i])
+        entry.distances.append(float(hands.distance[i]))
+
+
+def _tell(
+    video: Video, seen: dict[str, _Seen], frames: int, track: bool, folder: Path | None
+) -> None:
+    console = Console()
+    if seen:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for name in ("track", "side") if track else ("side",):
+            table.add_column(name)
+        for name in ("seen in frames", "mean score", "median distance (m)"):
+            table.add_column(name, justify="right")
+        for name, entry in seen.items():
+            side = "right" if 2 * entry.right > entry.frames else "left"
+            table.add_row(
+                *((name, side) if track else (name,)),
+                str(entry.frames),
+                f"{entry.score / entry.frames:.2f}",
+                f"{np.median(entry.distances):.2f}",
+            )
+        console.print(table)
+        console.print(f"{frames} frames of {video.name}.", highlight=False)
+    else:
+        console.print(f"No hand found in {frames} frames of {video.name}.", highlight=False)
+    if folder is not None and next(folder.iterdir(), None) is not None:
+        console.print(f"Written to {folder}", highlight=False, soft_wrap=True)

@@ -1,0 +1,146 @@
+"""``wilor-yolo weights info|convert``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import HandError, WeightsError
+from .keys import describe_keys, key, maybe, read_keys, text, whole
+from .verbs import choose
+
+__all__ = ["HELP", "run", "sha256"]
+
+
+@dataclass(frozen=True)
+class InfoOptions:
+    """The keys of ``weights info``."""
+
+    file: str | None = key(None, text, "a weight file or hand model", "all that ship with us")
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """The keys of ``weights convert``."""
+
+    source: str = key(..., text, "wilor_final.ckpt, a checkpoint of ours, or a trained detector")
+    out: str = key(..., text, "the file to write: .safetensors (reconstructor) or .pt (detector)")
+    heads: int | None = key(
+        None, maybe(whole(1)), "attention heads of a released checkpoint of another size", "16"
+    )
+
+
+HELP = f"""\
+wilor-yolo weights: what is in weight files, and other files made of them
+
+  wilor-yolo weights info
+  wilor-yolo weights info file=best.pt
+  wilor-yolo weights convert source=wilor_final.ckpt out=wilor.safetensors
+  wilor-yolo weights convert source=runs/pose/train/weights/best.pt out=detector.pt
+
+info: size, SHA-256 and what the file says of its making.
+{describe_keys(InfoOptions)}
+convert: a released reconstructor to .safetensors without its MANO buffers (give hand_model= to
+predict, or get the free hand), or a trained detector to fp16 without paths and history.
+{describe_keys(ConvertOptions)}
+"""
+
+
+def run(args: list[str]) -> int:
+    """Run the verb."""
+    part, rest = choose("weights", args, ("info", "convert"))
+    return _info(rest) if part == "info" else _convert(rest)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _info(args: list[str]) -> int:
+    from rich.console import Console
+
+    options = read_keys(InfoOptions, args, "weights info")
+    console = Console(highlight=False)
+    if options.file is None:
+        from ..weights_dir import weights_dir
+
+        root = weights_dir()
+        files = sorted(p for p in root.rglob("*") if p.suffix in {".pt", ".safetensors", ".npz"})
+        if not files:
+            raise WeightsError(f"{root} holds no weight files; reinstall wilor_yolo.")
+    else:
+        files = [Path(options.file)]
+    for path in files:
+        if not path.is_file():
+            raise WeightsError(f"{path} does not exist; check the path.")
+        console.print(f"[bold]{path}[/bold]", soft_wrap=True)
+        facts = {"size": f"{path.stat().st_size / 1e6:.2f} MB", "sha256": sha256(path)}
+        for name, value in {**facts, **_facts(path)}.items():
+            console.print(f"  {name}: {value}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _facts(path: Path) -> dict[str, object]:
+    """What a file says of itself."""
+    if path.suffix == ".safetensors":
+        from ..reconstruct.checkpoints import load_network, read_info
+
+        network = load_network(path)
+        count = sum(tensor.numel() for tensor in network.parameters())
+        config = ", ".join(f"{k}={v}" for k, v in network.config.to_dict().items())
+        return {
+            "kind": "reconstructor",
+            "parameters": f"{count / 1e6:.2f} million",
+            "network": config,
+            **read_info(path),
+        }
+    if path.suffix == ".pt":
+        from ..detect.restricted import read_restricted
+
+        checkpoint = read_restricted(path)
+        model = checkpoint.get("ema") or checkpoint.get("model")
+        count = sum(tensor.numel() for tensor in model.parameters())
+        return {
+            "kind": f"detector ({type(model).__name__})",
+            "parameters": f"{count / 1e6:.2f} million",
+            "classes": ", ".join(model.names.values()),
+            "date": checkpoint.get("date"),
+            "license": checkpoint.get("license"),
+            **checkpoint.get("provenance", {}),
+        }
+    if path.suffix == ".npz":
+        import numpy as np
+
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = ", ".join(sorted(archive.files))
+        return {"kind": "arrays", "names": arrays}
+    return {}
+
+
+def _convert(args: list[str]) -> int:
+    options = read_keys(ConvertOptions, args, "weights convert")
+    source, out = Path(options.source), Path(options.out)
+    if not source.is_file():
+        raise WeightsError(f"{source} does not exist; check the path.")
+    if not out.parent.is_dir():
+        raise HandError(f"{out.parent} is no folder; make it first.")
+    if out.suffix == ".safetensors":
+        from ..reconstruct.checkpoints import save_network
+        from ..reconstruct.released import load_released
+
+        save_network(out, load_released(source, options.heads or 16), {"source": source.name})
+    elif out.suffix == ".pt":
+        from ..detect.release import release_checkpoint
+
+        release_checkpoint(source, out)
+    else:
+        raise HandError(f"out={out} should end in .safetensors (reconstructor) or .pt (detector).")
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, sha256 {sha256(out)}")
+    return 0
