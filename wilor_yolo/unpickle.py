@@ -87,9 +87,11 @@ class _Reconstructor(Record):
 
 
 class _Encoded(Record):
-    """``_codecs.encode(text, "latin1")``: how Python 3 writes bytes in protocol 2."""
+    """``_codecs.encode(text, "latin1")`` or ``bytes()``: how Python 3 writes bytes in protocol 2."""
 
-    def bytes(self) -> bytes:
+    def content(self) -> bytes:
+        if not self.args:
+            return b""
         if len(self.args) != 2 or self.args[1] != "latin1" or not isinstance(self.args[0], str):
             raise WeightsError("it encodes text in an unknown way")
         return self.args[0].encode("latin1")
@@ -120,7 +122,7 @@ class PickledArray(Record):
             raise WeightsError("an array in it has no contents")
         _, shape, dtype, fortran, data = self.state
         if isinstance(data, _Encoded):
-            data = data.bytes()
+            data = data.content()
         elif isinstance(data, str):  # written by Python 2
             data = data.encode("latin1")
         if not isinstance(dtype, _Dtype) or not isinstance(data, bytes):
@@ -163,6 +165,7 @@ _PLAIN_NAMES: dict[Name, type] = {
     ("collections", "defaultdict"): Record,
     ("_codecs", "encode"): _Encoded,
     ("copyreg", "_reconstructor"): _Reconstructor,
+    ("builtins", "bytes"): _Encoded,
     ("builtins", "object"): Record,
     ("builtins", "set"): Record,
     ("builtins", "frozenset"): Record,
