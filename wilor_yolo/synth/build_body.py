@@ -110,8 +110,10 @@ _KEPT = ("gender", "age", "weight", "height", "african", "asian", "caucasian")
 def _sample_phenotypes(rng: np.random.Generator, labels: list[str]) -> dict[str, np.ndarray]:
     n = _BODIES
     values = {label: np.full(n, 0.5) for label in labels}
-    for label in ("muscle", "height", "proportions"):
+    for label in ("muscle", "proportions"):
         values[label] = rng.uniform(0.05, 0.95, n)
+    # anny's height runs from 1.3 to 2.4 m for grown-ups: keep to the middle.
+    values["height"] = np.clip(rng.normal(0.5, 0.1, n), 0.25, 0.75)
     values["weight"] = rng.beta(2.0, 2.2, n)
     values["gender"] = np.clip(np.round(rng.random(n)) + rng.normal(0, 0.1, n), 0, 1)
     child = rng.random(n) < _CHILDREN
