@@ -2,8 +2,8 @@
 
 Keys: `file`, `source`, `width`, `height`; optional `boxes_xyxy` (hands boxed by people, px, no
 side), `boxes_complete` (false: other hands have no box), `mediapipe` (hands found by an annotator
-network: `side`, `score`, 21 `keypoints_px`), and for sets with true joints `joints_3d_m` (21, 3),
-`K` (3, 3) and `side`.
+network: `side`, `score`, 21 `keypoints_px`, optional 21 `world_m`), and for sets with true joints
+`joints_3d_m` (21, 3), `K` (3, 3) and `side`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ _PAD = 0.10
 
 @dataclass(frozen=True)
 class AnnotatedHand:
-    """A hand with joints: `side`, `keypoints` (21, 2) px, `score` (1 when measured)."""
+    """A hand with joints: `side`, `keypoints` (21, 2) px, `score` (1 when measured).
+
+    `guessed_3d` (21, 3): an annotator's guess in metres, axes of the camera, any origin, or None.
+    """
 
     side: int
     keypoints: np.ndarray
     score: float = 1.0
+    guessed_3d: np.ndarray | None = None
 
     @property
     def box(self) -> np.ndarray:
@@ -105,16 +109,23 @@ def _record(row: dict[str, Any], root: Path) -> PictureRecord:
     if boxes is not None:
         record["boxes"] = np.asarray(boxes, np.float64).reshape(-1, 4)
     if found is not None:
-        record["found"] = tuple(
-            AnnotatedHand(_SIDES[hand["side"]], _points(hand["keypoints_px"]), float(hand["score"]))
-            for hand in found
-        )
+        record["found"] = tuple(_found(hand) for hand in found)
     if joints is not None:
         joints = np.asarray(joints, np.float64).reshape(NUM_JOINTS, 3)
         intrinsics = np.asarray(row["K"], np.float64).reshape(3, 3)
         record["joints_3d"], record["intrinsics"] = joints, intrinsics
         record["true_hand"] = AnnotatedHand(_SIDES[row["side"]], project(joints, intrinsics))
     return PictureRecord(**record)
+
+
+def _found(hand: dict[str, Any]) -> AnnotatedHand:
+    guess = hand.get("world_m")
+    return AnnotatedHand(
+        side=_SIDES[hand["side"]],
+        keypoints=_points(hand["keypoints_px"]),
+        score=float(hand["score"]),
+        guessed_3d=None if not guess else np.asarray(guess, np.float64).reshape(NUM_JOINTS, 3),
+    )
 
 
 def _points(values: list[Any]) -> np.ndarray:

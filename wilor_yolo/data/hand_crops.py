@@ -1,9 +1,8 @@
 """Annotated pictures (a `labels.jsonl` beside them) -> shards of `HandSample`.
 
 Every hand the annotator network found becomes a context crop with 2D keypoints, a weak guess of
-its 3D joints and its side; there are no hand parameters. `labels.jsonl` holds one JSON object a
-picture: `file`, `source`, optionally `boxes_xyxy` (hands boxed by people, no side) and `mediapipe`
-(a list of `side`, `score`, 21 `keypoints_px`, 21 `world_m`).
+its 3D joints and its side; there are no hand parameters. The layout is that of
+:mod:`wilor_yolo.records`.
 
 `world_m` are metres around the hand's centre with axes parallel to the camera's, right in pose to
 some degrees and in size to some ten percent: they are stored with a low
@@ -12,25 +11,24 @@ some degrees and in size to some ten percent: they are stored with a low
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from ..errors import HandError, ImageError
+from ..images import read_image
+from ..records import AnnotatedHand, PictureRecord, read_records
 from ..samples import HandSample
 from ..shards import ShardWriter
+from ..skeleton import RIGHT
 
-__all__ = ["CropSummary", "convert_hand_crops", "keypoint_box"]
+__all__ = ["CropSummary", "convert_hand_crops"]
 
 CONTEXT = 2.2  # side of the stored square over the longer side of the hand box
 LARGEST = 256  # px, side of the stored square
-BOX_PAD = 0.10  # of the larger side of the keypoint rectangle (the package's rule for boxes)
 LEAST_SCORE = 0.6  # hands the annotator is less sure of are left out
 LEAST_SIZE = 24  # px; smaller hands show nothing
 WEAK_3D = 0.15  # keypoints_3d_confidence of the annotator's guess
@@ -73,14 +71,13 @@ def convert_hand_crops(
         val_share: 0 to 1.
 
     Raises:
-        HandError: no or bad `labels.jsonl`.
+        HandError: no or bad `labels.jsonl`. ImageError: a picture that cannot be read.
     """
-    source = Path(source)
-    by_source: dict[str, list[dict[str, Any]]] = {}
-    for record in _records(source):
-        by_source.setdefault(record["source"], []).append(record)
+    by_source: dict[str, list[PictureRecord]] = {}
+    for record in read_records(source):
+        by_source.setdefault(record.source, []).append(record)
     summary = CropSummary()
-    splits: dict[str, list[dict[str, Any]]] = {"train": [], "val": []}
+    splits: dict[str, list[PictureRecord]] = {"train": [], "val": []}
     for records in by_source.values():
         first_val = len(records) - (round(len(records) * val_share) if val else 0)
         splits["train"] += records[:first_val]
@@ -93,71 +90,39 @@ def convert_hand_crops(
             continue
         with ShardWriter(folder, "real") as writer:
             for record in splits[split]:
-                for sample in _hands_of(record, source, summary.left_out):
+                for sample in _hands_of(record, summary.left_out):
                     writer.add(sample)
                     counts[sample.source] += 1
     return summary
 
 
-def keypoint_box(keypoints: np.ndarray, pad: float = BOX_PAD) -> np.ndarray:
-    """xyxy px of keypoints (N, 2), padded by a share of the larger side."""
-    low, high = keypoints.min(axis=0), keypoints.max(axis=0)
-    margin = pad * float((high - low).max())
-    return np.concatenate((low - margin, high + margin)).astype(np.float32)
-
-
-def _records(folder: Path) -> Iterator[dict[str, Any]]:
-    path = folder / "labels.jsonl"
-    if not path.is_file():
-        raise HandError(f"{path} does not exist; give a folder that holds a labels.jsonl.")
-    with open(path, encoding="utf-8") as handle:
-        for number, line in enumerate(handle, 1):
-            try:
-                record = json.loads(line)
-                _ = record["file"], record["source"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise HandError(f"{path}:{number}: no picture record ({error}).") from None
-            yield record
-
-
-def _hands_of(record: dict[str, Any], folder: Path, left_out: Counter[str]) -> Iterator[HandSample]:
-    hands = record.get("mediapipe") or []
-    if not hands:
+def _hands_of(record: PictureRecord, left_out: Counter[str]) -> Iterator[HandSample]:
+    if not record.found:
         return
-    image = cv2.imread(str(folder / record["file"]), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ImageError(f"{folder / record['file']} cannot be read; check the file.")
-    for i, hand in enumerate(hands):
-        keypoints = np.asarray(hand["keypoints_px"], np.float32).reshape(21, 2)
-        box = keypoint_box(keypoints)
-        side = float(max(box[2] - box[0], box[3] - box[1]))
-        if hand["score"] < LEAST_SCORE:
+    image = read_image(record.file)
+    for i, hand in enumerate(record.found):
+        side = float((hand.box[2:] - hand.box[:2]).max())
+        if hand.score < LEAST_SCORE:
             left_out["hands below the least score"] += 1
             continue
         if side < LEAST_SIZE:
             left_out["hands too small"] += 1
             continue
-        confidence = float(min(hand["score"], 1.0))
-        boxes = np.asarray(record.get("boxes_xyxy") or [], np.float32).reshape(-1, 4)
-        if record.get("boxes_complete") and _best_iou(box, boxes) < LEAST_IOU:
+        confidence = min(hand.score, 1.0)
+        if record.boxes_complete and _best_iou(hand.box, record.boxes) < LEAST_IOU:
             # Nobody drew a hand here: most are doubled or misplaced.
             confidence *= CONTRADICTED
-        key = f"{Path(record['file']).stem}_{i}".replace(".", "_")
-        yield _cut(image, keypoints, box, confidence, hand, record["source"], key)
+        key = f"{record.file.stem}_{i}".replace(".", "_")
+        yield _cut(image, hand, confidence, record.source, key)
 
 
 def _cut(
-    image: np.ndarray,
-    keypoints: np.ndarray,
-    box: np.ndarray,
-    confidence: float,
-    hand: dict[str, Any],
-    source: str,
-    key: str,
+    image: np.ndarray, hand: AnnotatedHand, confidence: float, source: str, key: str
 ) -> HandSample:
     height, width = image.shape[:2]
+    box = hand.box
     center = (box[:2] + box[2:]) / 2
-    reach = CONTEXT * float(max(box[2] - box[0], box[3] - box[1])) / 2
+    reach = CONTEXT * float((box[2:] - box[:2]).max()) / 2
     left, top = np.maximum(np.floor(center - reach), 0).astype(int)
     right, bottom = np.minimum(np.ceil(center + reach), (width, height)).astype(int)
     context = image[top:bottom, left:right]
@@ -171,22 +136,21 @@ def _cut(
         return ((points - (left, top) + 0.5) * ratios - 0.5).astype(np.float32)
 
     labelled = np.full((21, 3), confidence, np.float32)
-    labelled[:, :2] = move(keypoints)
-    world = hand.get("world_m")
+    labelled[:, :2] = move(hand.keypoints)
     return HandSample(
         image=np.ascontiguousarray(context),
-        is_right=hand["side"] == "right",
+        is_right=hand.side == RIGHT,
         bbox_xyxy=np.concatenate((move(box[:2]), move(box[2:]))),
         keypoints_2d=labelled,
         source=source,
         key=key,
-        keypoints_3d=None if world is None else np.asarray(world, np.float32),
+        keypoints_3d=hand.guessed_3d,
         keypoints_3d_confidence=WEAK_3D,
     )
 
 
-def _best_iou(box: np.ndarray, boxes: np.ndarray) -> float:
-    if not len(boxes):
+def _best_iou(box: np.ndarray, boxes: np.ndarray | None) -> float:
+    if boxes is None or not len(boxes):
         return 0.0
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=1)
