@@ -44,6 +44,7 @@ class Panorama:
         sharp: (256, 512, 3) float32 radiance, for backgrounds.
         glossy: (32, 64, 3) slightly blurred, for reflections in nails and lacquer.
         soft: (32, 64, 3) blurred by about 15 degrees, for diffuse rays and skin's sheen.
+        diffuse: (32, 64, 3) irradiance / pi of an open surface facing each direction.
         brightest: (3,) unit direction in the panorama's frame of its strongest lamp.
         contrast: radiance of that lamp against the mean: about 3 (overcast) to 1000 (sun).
         lamp_colour: (3,) of mean 1.
@@ -53,6 +54,7 @@ class Panorama:
     sharp: np.ndarray
     glossy: np.ndarray
     soft: np.ndarray
+    diffuse: np.ndarray
     brightest: np.ndarray
     contrast: float
     lamp_colour: np.ndarray
@@ -97,10 +99,26 @@ def panorama(name: str) -> Panorama:
         sharp=np.ascontiguousarray(radiance, dtype=np.float32),
         glossy=blurred(0.8),
         soft=blurred(2.6),
+        diffuse=_cosine_blurred(small),
         brightest=brightest,
         contrast=float(peak.mean()),
         lamp_colour=(peak / peak.mean()).astype(np.float32),
     )
+
+
+def _cosine_blurred(radiance: np.ndarray) -> np.ndarray:
+    """Irradiance / pi (32, 64, 3) for each direction of a panorama (32, 64, 3)."""
+    coarse = cv2.resize(radiance, (32, 16), interpolation=cv2.INTER_AREA)
+    up = np.pi * (0.5 - (np.arange(16) + 0.5) / 16)
+    around = 2 * np.pi * ((np.arange(32) + 0.5) / 32 - 0.5)
+    up, around = (a.ravel() for a in np.meshgrid(up, around, indexing="ij"))
+    way = np.stack([np.cos(up) * np.sin(around), np.sin(up), -np.cos(up) * np.cos(around)], 1)
+    weight = np.maximum(way @ way.T, 0) * np.cos(up)
+    weight /= weight.sum(1, keepdims=True)
+    out = (weight @ coarse.reshape(-1, 3)).reshape(16, 32, 3).astype(np.float32)
+    tripled = np.concatenate([out] * 3, axis=1)
+    large = cv2.resize(tripled, (192, 32), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(large[:, 64:128])
 
 
 @dataclass(frozen=True)
@@ -162,7 +180,7 @@ def sample_lighting(rng: np.random.Generator, names: list[str] | None = None) ->
         tint=tint.astype(np.float32),
         key_direction=direction.astype(np.float32),
         key_radiance=(strength * colour).astype(np.float32),
-        key_size=float(rng.uniform(0.01, 0.12)),
+        key_size=float(rng.uniform(0.01, 0.07)),
     )
 
 

@@ -131,7 +131,7 @@ class Cloth:
             albedo = np.where(second[:, None], self.colours[1], albedo)
         clear = np.clip(self.weave / (points.footprint + 1e-6) - 0.3, 0, 1)
         thread = sample_noise("fine", at, self.weave)
-        shade = 1 + 0.10 * sample_noise("cloud", at, 0.004) + 0.14 * clear * thread
+        shade = 1 + 0.05 * sample_noise("cloud", at, 0.006) + 0.12 * clear * thread
         out = Surface.matt(np.clip(albedo * shade[:, None], 0.003, 0.95))
         out.relief[:, 0] = 0.22 * clear * thread
         out.relief[:, 1] = 0.22 * clear * sample_noise("grain", at, self.weave)

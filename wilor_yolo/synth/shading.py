@@ -68,6 +68,7 @@ def _shade(
     wrap,
     soft,
     glossy,
+    diffuse_map,
     rotation,
     tint,
     key,
@@ -94,8 +95,8 @@ def _shade(
         facing = mx * vx + my * vy + mz * vz
 
         if p != 0.0 or q != 0.0:
-            _towards(soft, rotation, mx, my, mz, bumped_light)
-            _towards(soft, rotation, nx, ny, nz, flat_light)
+            _towards(diffuse_map, rotation, mx, my, mz, bumped_light)
+            _towards(diffuse_map, rotation, nx, ny, nz, flat_light)
         else:
             for k in range(3):
                 bumped_light[k] = 1.0
@@ -128,7 +129,7 @@ def _shade(
             if reflectance[i] > 0.0:
                 lamp = spot * gleam * 0.8 * max(0.0, cosine) * lit[i]
         for k in range(3):
-            ratio = (bumped_light[k] + 0.2) / (flat_light[k] + 0.2)
+            ratio = (bumped_light[k] + 0.05) / (flat_light[k] + 0.05)
             ratio = min(1.6, max(0.6, ratio))
             value = albedo[i, k] * light[i, k] * ratio
             if keyed:
@@ -174,6 +175,7 @@ def shade(
         surface.relief.astype(f32, copy=False), surface.reflectance.astype(f32, copy=False),
         surface.roughness.astype(f32, copy=False), surface.coat.astype(f32, copy=False),
         surface.wrap.astype(f32, copy=False), lighting.panorama.soft, lighting.panorama.glossy,
+        lighting.panorama.diffuse,
         lighting.world_from_camera, lighting.tint, lighting.key_direction, lighting.key_radiance,
         out,
     )  # fmt: skip
@@ -186,7 +188,7 @@ def key_shadow(
     points: np.ndarray,
     normals: np.ndarray,
     rng: np.random.Generator,
-    rays: int = 3,
+    rays: int = 4,
 ) -> np.ndarray:
     """(N,) share of the key light that reaches points (N, 3) with unit normals (N, 3)."""
     lit = np.zeros(len(points), np.float32)

@@ -268,7 +268,7 @@ def _paint(
             else:
                 value *= (1 - 0.18 * red) * (1 - 0.02 * vein) * (1 - 0.06 * crease)
             albedo[i, k] = min(0.92, max(0.004, value * shade))
-        bump = 0.028 * seen * (1 - nail[i]) * (1 + 0.5 * (1 - palm))
+        bump = 0.04 * seen * (1 - nail[i]) * (1 + 0.5 * (1 - palm))
         relief[i, 0] = bump * noise_at(fine, u / 0.0005, v / 0.0005, w / 0.0005)
         relief[i, 1] = bump * noise_at(grain, u / 0.0005, v / 0.0005, w / 0.0005)
 
