@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from wilor_yolo.cli.main import main
+from wilor_yolo.samples import HandSample
+from wilor_yolo.shards import write_shards
+
+YAML = "train: images/train\nval: images/val\nkpt_shape: [21, 3]\nnames: {0: left, 1: right}\n"
+
+
+def _sample(i: int, size: int = 64) -> HandSample:
+    keypoints = np.tile(np.array([[20.0, 30.0, 1.0]], np.float32), (21, 1))
+    return HandSample(
+        image=np.full((size, size, 3), 5 * i, np.uint8),
+        is_right=i % 3 == 0,
+        bbox_xyxy=np.array([10, 10, 50, 50], np.float32),
+        keypoints_2d=keypoints,
+        source="toy",
+        key=f"toy{i:03d}",
+    )
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    folder = tmp_path / "shards"
+    write_shards((_sample(i) for i in range(9)), folder, per_shard=4)
+    return folder
+
+
+@pytest.fixture
+def yolo_set(tmp_path: Path) -> Path:
+    """One picture a part: train has a left hand and one of unknown side, val a right one."""
+    root = tmp_path / "hands"
+    hand = "{} 0.5 0.5 0.2 0.2 " + " ".join(["0.5 0.5 2"] * 21)
+    bare = "2 0.3 0.3 0.2 0.2 " + " ".join(["0 0 0"] * 21)
+    for part, text in (("train", f"{hand.format(0)}\n{bare}\n"), ("val", f"{hand.format(1)}\n")):
+        for kind in ("images", "labels"):
+            (root / kind / part).mkdir(parents=True)
+        cv2.imwrite(str(root / "images" / part / "a.jpg"), np.zeros((32, 32, 3), np.uint8))
+        (root / "labels" / part / "a.txt").write_text(text, encoding="utf-8")
+    (root / "data.yaml").write_text(YAML, encoding="utf-8")
+    return root
+
+
+def test_check_shards(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", f"source={shards}"]) == 0
+    output = capsys.readouterr().out
+    assert "toy                        6 left       3 right" in output
+    assert "3 shards, hash " in output and output.endswith("no faults\n")
+
+
+def test_check_finds_a_torn_shard(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torn = sorted(shards.glob("*.tar"))[1]
+    torn.write_bytes(torn.read_bytes()[:3000])
+    assert main(["data", "check", f"source={shards}"]) == 1
+    output = capsys.readouterr().out
+    assert f"BAD {torn}: torn after" in output and output.endswith("1 faults\n")
+
+
+def test_check_a_yolo_set(yolo_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", f"source={yolo_set / 'data.yaml'}"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "train 1 pictures 1 left 0 right 1 of unknown side, 1 with keypoints, 0 without label file",
+        "val 1 pictures 0 left 1 right 0 of unknown side, 1 with keypoints, 0 without label file",
+        "no faults",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0.5 0.5 0.2 0.2", "5 values, a hand has 68"),
+        ("3 0.5 0.5 0.2 0.2" + 21 * " 0 0 0", "class 3; 0 is left, 1 right, 2 unknown"),
+        ("0 0.5 0.5 1.2 0.2" + 21 * " 0 0 0", "the box does not lie in the picture"),
+        ("0 0.5 0.5 0 0.2" + 21 * " 0 0 0", "the box does not lie in the picture"),
+        ("0 0.5 0.5 0.2 0.2" + 21 * " 0 0 7", "visibility of a keypoint is not 0, 1 or 2"),
+        ("0 0.5 0.5 0.2 x" + 21 * " 0 0 0", "not all values are numbers"),
+    ],
+)
+def test_check_finds_a_bad_label(
+    yolo_set: Path, line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = yolo_set / "labels" / "val" / "a.txt"
+    label.write_text(f"\n{line}\n", encoding="utf-8")
+    assert main(["data", "check", f"source={yolo_set / 'data.yaml'}"]) == 1
+    output = capsys.readouterr().out
+    assert f"BAD {label}:2: " in output and message in output
+
+
+def test_check_finds_missing_folders_and_wrong_yaml(
+    yolo_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = yolo_set / "data.yaml"
+    path.write_text(YAML.replace("images/val", "images/gone"), encoding="utf-8")
+    assert main(["data", "check", f"source={path}"]) == 1
+    assert "gone is no folder" in capsys.readouterr().out
+    path.write_text(YAML + "flip_idx: [0]\n", encoding="utf-8")
+    assert main(["data", "check", f"source={path}"]) == 2
+    assert "remove flip_idx" in capsys.readouterr().err
+    path.write_text("a: [", encoding="utf-8")
+    assert main(["data", "check", f"source={path}"]) == 2
+    assert "data.yaml is no yaml" in capsys.readouterr().err
+    assert main(["data", "check", f"source={yolo_set / 'gone.yaml'}"]) == 2
+    assert "gone.yaml cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_sheet(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "sheet.jpg"
+    assert main(["data", "sheet", f"source={shards}", f"out={out}", "count=4", "columns=2"]) == 0
+    sheet = cv2.imread(str(out))
+    assert sheet.shape == (128, 128, 3)
+    assert "4 of 9 samples" in capsys.readouterr().out
+    # Samples 0, 2, 4, 6; those at even places are drawn without labels.
+    assert sheet[32, 32].tolist() == [0, 0, 0]
+    assert np.allclose(sheet[96, 32], 20, atol=3)
+
+
+def test_sheet_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "sheet", f"source={tmp_path}"]) == 2
+    assert "no samples" in capsys.readouterr().err
+
+
+def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    records = []
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        cv2.imwrite(str(pictures / f"{i}.jpg"), rng.integers(0, 255, (200, 300, 3), np.uint8))
+        points = (np.array([100, 60]) + rng.uniform(0, 80, (21, 2))).tolist()
+        hand = {"side": "left", "score": 0.99, "keypoints_px": points}
+        records.append(
+            {
+                "file": f"{i}.jpg",
+                "source": "toy",
+                "width": 300,
+                "height": 200,
+                "boxes_xyxy": [[95, 55, 185, 145]],
+                "mediapipe": [{**hand, "world_m": rng.uniform(-0.1, 0.1, (21, 3)).tolist()}],
+            }
+        )
+    lines = "\n".join(json.dumps(record) for record in records)
+    (pictures / "labels.jsonl").write_text(lines + "\n", encoding="utf-8")
+
+    out = tmp_path / "hands"
+    command = ["data", "convert", f"source={pictures}", f"out={out}", "val_share=0.5"]
+    assert main(command) == 0
+    assert f"detect train data={out / 'data.yaml'}" in capsys.readouterr().out
+    assert main(["data", "check", f"source={out / 'data.yaml'}"]) == 0
+    checked = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[:4] for row in checked[:2]] == [
+        ["train", "2", "pictures", "2"],
+        ["val", "2", "pictures", "2"],
+    ]
+
+    shards = tmp_path / "shards"
+    command = ["data", "convert", f"source={pictures}", f"out={shards}", "to=reconstructor"]
+    assert main([*command, "val_share=0"]) == 0
+    capsys.readouterr()
+    assert main(["data", "check", f"source={shards / 'train'}"]) == 0
+    assert "4 left" in capsys.readouterr().out
+
+
+def test_convert_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "convert", f"source={tmp_path}", f"out={tmp_path / 'o'}"]) == 2
+    assert "labels.jsonl" in capsys.readouterr().err

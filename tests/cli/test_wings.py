@@ -1,0 +1,150 @@
+"""The thin verbs hand their keys to the wings: reconstruct, synth, evaluate, bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from wilor_yolo.cli.bench import measure_chain
+from wilor_yolo.cli.main import main
+
+
+def _recorder(calls: list, result: Any) -> Any:
+    def record(*args: Any, **keys: Any) -> Any:
+        calls.append((args, keys))
+        return result
+
+    return record
+
+
+def test_synth_crops(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list = []
+    monkeypatch.setattr("wilor_yolo.synth.generate.generate_crops", _recorder(calls, ["a", "b"]))
+    keys = ["out=o", "count=5", "seed=2", "workers=3", "size=128", "photos=p", "rays=9"]
+    assert main(["synth", "crops", *keys]) == 0
+    assert calls == [((Path("o"), 5, 2, 3, 128, "p", 9), {})]
+    assert "2 shards in o" in capsys.readouterr().out
+
+
+def test_synth_scenes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list = []
+    made = SimpleNamespace(written=4, skipped=1)
+    monkeypatch.setattr("wilor_yolo.synth.generate_scenes.generate_scenes", _recorder(calls, made))
+    keys = ["out=o", "count=5", "seed=2", "workers=3", "size=128", "start=7"]
+    assert main(["synth", "scenes", *keys]) == 0
+    assert calls == [(("o", 5, 2, 3, 128, 7), {})]
+    assert "4 scenes written to o, 1 were there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["synth", "crops", "count=2"], "synth crops needs out="),
+        (["synth", "scenes", "out=o", "count=2", "rays=2"], "synth scenes has no key 'rays'"),
+        (["reconstruct", "train", "dta=x"], "unknown training key 'dta'. Did you mean 'data'?"),
+        (["reconstruct", "train", "losses.beta=1"], "Did you mean 'betas'?"),
+        (["reconstruct", "train", "data=[a"], "the value is no yaml"),
+        (["reconstruct", "train", "config=gone"], "no training config 'gone'"),
+        (["reconstruct", "val", "data=nowhere", "weights=gone.safetensors"], "gone.safetensors"),
+        (["evaluate", "detection"], "evaluate detection needs data="),
+        (["bench", "source=gone.jpg"], "gone.jpg does not exist"),
+        (["bench", "rounds=0"], "rounds=0 should be a whole number from 1 up"),
+    ],
+)
+def test_mistakes(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_reconstruct_train(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list = []
+    result = SimpleNamespace(
+        step=3, crops_per_second=7.0, weights=tmp_path / "w", errors={"a": "b"}
+    )
+
+    class Trainer:
+        def __init__(self, config: Any) -> None:
+            seen.append(config)
+
+        def fit(self) -> Any:
+            return result
+
+    monkeypatch.setattr("wilor_yolo.reconstruct.trainer.ReconstructorTrainer", Trainer)
+    keys = ["data=[{path: x, weight: 2}, y]", "steps=3", "frozen=[]", "losses.betas=0.5", "lr=1e-4"]
+    assert main(["reconstruct", "train", *keys]) == 0
+    config = seen[0]
+    assert [(g.path, g.weight) for g in config.data] == [("x", 2), ("y", None)]
+    assert (config.steps, config.frozen, config.losses.betas, config.lr) == (3, (), 0.5, 1e-4)
+    assert "3 steps, 7 crops/s" in capsys.readouterr().out
+
+
+def test_reconstruct_val(
+    tmp_path: Path, tiny_reconstructor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from wilor_yolo.samples import HandSample
+    from wilor_yolo.shards import write_shards
+
+    keypoints = np.column_stack((np.random.default_rng(0).uniform(16, 48, (21, 2)), np.ones(21)))
+    samples = [
+        HandSample(
+            image=np.full((64, 64, 3), 90, np.uint8),
+            is_right=bool(i % 2),
+            bbox_xyxy=np.array([16, 16, 48, 48], np.float32),
+            keypoints_2d=keypoints.astype(np.float32),
+            source="toy",
+            key=f"k{i}",
+        )
+        for i in range(5)
+    ]
+    write_shards(samples, tmp_path)
+    command = ["reconstruct", "val", f"data={tmp_path}", f"weights={tiny_reconstructor}"]
+    assert main([*command, "samples=4", "batch=3"]) == 0
+    output = capsys.readouterr().out
+    assert "4 samples" in output and "toy                  n=4" in output
+
+
+def test_evaluate_detection(
+    tmp_path: Path, painter: Any, blobs: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), painter([("left", 20, 30, 80, 110)]))
+    (tmp_path / "labels.jsonl").write_text(
+        '{"file": "a.png", "source": "toy", "width": 320, "height": 240, '
+        '"boxes_xyxy": [[20, 30, 80, 110]]}\n',
+        encoding="utf-8",
+    )
+    assert main(["evaluate", "detection", f"data={tmp_path}", "imgsz=160"]) == 0
+    row = capsys.readouterr().out.splitlines()[-1].split()
+    assert row[:5] == ["toy", "1", "1", "1.000", "1.000"]
+    assert blobs[0].seen[0][1]["imgsz"] == 160
+
+
+def test_bench(
+    tiny_detector: Path, tiny_reconstructor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = [f"detector={tiny_detector}", f"reconstructor={tiny_reconstructor}", "imgsz=64"]
+    assert main(["bench", *keys, "rounds=2"]) == 0
+    output = capsys.readouterr().out
+    assert "zidane.jpg, 1280x720 px, 0 hands, detector at 64 px" in output
+    assert float(output.splitlines()[-1].split()[1]) > 0
+
+
+def test_measure_chain_with_given_boxes(blob_finder: Any, tiny_reconstructor: Path) -> None:
+    from wilor_yolo.reconstruct.predictor import HandReconstructor
+
+    boxes = np.array([[10, 10, 50, 50, 0.9, 0], [60, 20, 90, 70, 0.8, 1]])
+    picture = np.full((100, 100, 3), 90, np.uint8)
+    speed = measure_chain(
+        blob_finder, HandReconstructor(tiny_reconstructor), picture, rounds=3, boxes=boxes
+    )
+    assert speed.hands == 2
+    assert len(blob_finder.seen) == 3 + 5
+    expected = 1e3 / (speed.detect + speed.reconstruct)
+    assert speed.pictures_per_second == pytest.approx(expected, rel=0.9)
