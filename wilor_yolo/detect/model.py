@@ -14,15 +14,16 @@ from ..errors import HandError, WeightsError
 from ..weights_dir import shipped
 from .options import HandOptions
 from .restricted import read_restricted
-from .trainer import HandTrainer, no_font_download, no_usage_reports
+from .trainer import HandTrainer, name_backbones, no_font_download, no_usage_reports
 from .validator import HandValidator
 
 __all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "MODEL_YAMLS", "HandDetector", "model_yaml", "preset"]
 
 DEFAULT_WEIGHTS = "hand-n.pt"
 IMAGE_SIZE = 320  # px, what the shipped weights were trained at
-MODEL_YAMLS = tuple(
-    f"{family}{scale}-hand-pose.yaml" for family in ("yolo11", "yolov8") for scale in "nsml"
+MODEL_YAMLS = (
+    *(f"{family}{scale}-hand-pose.yaml" for family in ("yolo11", "yolov8") for scale in "nsml"),
+    *("resnet50-hand-pose.yaml", "hrnet-hand-pose.yaml"),  # backbone ablation, paper Table 2
 )
 _CFG = Path(__file__).parent / "cfg"
 
@@ -59,6 +60,7 @@ class HandDetector(YOLO):
     def __init__(self, model: str | Path | None = None, verbose: bool = False) -> None:
         path = _locate(model)
         no_usage_reports()
+        name_backbones()
         super().__init__(str(path), task="pose", verbose=verbose)
         if self.task != "pose":
             raise WeightsError(f"{path} is a {self.task} model; a hand detector is a pose model")

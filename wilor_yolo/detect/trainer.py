@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import ultralytics.data.utils
+import ultralytics.nn.tasks
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.nn.modules import Pose
 from ultralytics.nn.tasks import PoseModel
@@ -22,12 +23,21 @@ from ultralytics.utils.events import events
 from ultralytics.utils.torch_utils import unwrap_model
 
 from ..errors import HandError
+from .backbones import TimmBackbone
 from .dataset import HandDataset, build_hand_dataset, check_hand_data
 from .losses import HandPoseLoss
 from .options import HandOptions
 from .validator import HandValidator
 
-__all__ = ["HandTrainer", "no_font_download", "no_usage_reports"]
+__all__ = ["HandTrainer", "name_backbones", "no_font_download", "no_usage_reports"]
+
+
+def name_backbones() -> None:
+    """Let model YAMLs name our backbones; Ultralytics looks modules up in that name space."""
+    assert hasattr(ultralytics.nn.tasks, "parse_model"), (
+        f"ultralytics {__version__}: no parse_model"
+    )
+    ultralytics.nn.tasks.TimmBackbone = TimmBackbone
 
 
 def no_usage_reports() -> None:
