@@ -304,7 +304,11 @@ class HandSkin:
         full = self.hand.spread @ weighted
         near = self.hand.smooth @ full
         far = self.hand.smooth @ (self.hand.smooth @ (self.hand.smooth @ near))
-        full, near, far = (a[:, :4] / np.maximum(a[:, 4:], 1e-3) for a in (full, near, far))
+        # Where nothing was measured the wider average stands in.
+        mean = light[known].mean(0) if known.any() else np.ones(4)
+        far = np.where(far[:, 4:] > 0.02, far[:, :4] / np.maximum(far[:, 4:], 0.02), mean)
+        near = np.where(near[:, 4:] > 0.05, near[:, :4] / np.maximum(near[:, 4:], 0.05), far)
+        full = np.where(full[:, 4:] > 0.05, full[:, :4] / np.maximum(full[:, 4:], 0.05), near)
         if self.glove is not None:
             return near
         return np.stack(
