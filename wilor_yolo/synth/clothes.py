@@ -24,6 +24,7 @@ _TONES = np.array(
         [0.28, 0.18, 0.13],
     ]
 )  # fmt: skip
+_OVERLAP = 0.07  # metres the top hangs over the trousers: the cut runs along whole faces
 _HIP, _ANKLE = 0.12, -0.74  # heights of the mean body
 
 
@@ -143,8 +144,8 @@ def _cloth(rng: np.random.Generator) -> tuple[np.ndarray, Material]:
     )
 
 
-def sample_outfit(rng: np.random.Generator) -> Outfit:
-    """Random everyday clothes."""
+def sample_outfit(rng: np.random.Generator, shape: BodyShape) -> Outfit:
+    """Random everyday clothes; only grown men may go without a shirt."""
     kind = rng.random()
     sleeve = 1.0
     if kind < 0.36:
@@ -155,7 +156,7 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
         sleeve = rng.uniform(0.5, 0.9)
     elif kind < 0.95:
         sleeve = rng.uniform(0.93, 1.06)
-    else:
+    elif shape.gender < 0.5 and not shape.is_child:
         sleeve = -1.0
     skirt = rng.random() < 0.14
     return Outfit(
@@ -188,7 +189,7 @@ def _top_part(regions: Regions, outfit: Outfit, model: BodyModel, slack: float) 
 def _bottom_part(regions: Regions, outfit: Outfit, slack: float) -> np.ndarray:
     """(V,) bool: vertices under the trousers."""
     off_arm = regions.arm < 0
-    below = regions.height < max(outfit.waist, 0.1) + 0.03 - slack
+    below = regions.height < max(outfit.waist, 0.1) + _OVERLAP - slack
     return off_arm & below & (regions.leg < outfit.hem - 2 * slack)
 
 

@@ -27,7 +27,7 @@ _SHAPES = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 0.5625))  # of the larger
 _SHAPE_SHARES = (0.5, 0.25, 0.15, 0.10)
 _QUALITY = 90
 _DARKEST = 0.17  # exposure below which nobody could tell a hand any more
-_LARGEST_LAMP = 0.03  # one shadow ray a pixel would turn larger lamps into grain
+_LARGEST_LAMP = 0.012  # one shadow ray a pixel would turn larger lamps into grain
 _METERED_ON_PEOPLE = 0.65  # share of pictures whose exposure is right for the people in them
 
 

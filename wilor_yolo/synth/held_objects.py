@@ -9,7 +9,7 @@ from .meshes import Mesh, box, lathe
 from .pieces import Material, Piece, piece_from_mesh
 from .texture import random_colour
 
-__all__ = ["carried_box", "clutter", "held_object", "skin_coloured_thing"]
+__all__ = ["carried_box", "clutter", "held_object", "skin_coloured_thing", "wrist_band"]
 
 _FLESH = 0.009  # half the thickness of a finger, metres
 
@@ -190,6 +190,25 @@ def _stick(kind: str, r: float, rng: np.random.Generator) -> list[Mesh]:
         return [handle, lathe(np.array([[0.006, 0.06], [0.006, 0.18]]), 10), head]
     length = rng.uniform(0.2, 0.7)
     return [lathe(np.array([[0, -0.2], [r, -0.2], [r, -0.2], [0.8 * r, length], [0, length]]))]
+
+
+def wrist_band(
+    wrist: np.ndarray, elbow: np.ndarray, palm: np.ndarray, rng: np.random.Generator
+) -> list[Piece]:
+    """A watch or a bracelet on a bare forearm; points (3,) and the palm's direction, one frame."""
+    along = unit(elbow - wrist)
+    scale = float(np.linalg.norm(elbow - wrist)) / 0.244
+    width = rng.uniform(0.006, 0.026)
+    ring = np.array([[1.0, -width], [1.08, -width], [1.08, width], [1.0, width], [1.0, -width]])
+    band = lathe(np.repeat(ring, 2, axis=0)[1:-1], 24)
+    flat = Mesh(band.vertices * [0.024, 0.031, 0.5], band.faces)
+    turn = _basis(along, palm) * scale
+    place = wrist + rng.uniform(0.015, 0.035) * scale * along
+    pieces = [_paint(flat.moved(turn, place), rng, dark=0.5)]
+    if width > 0.014:  # the face of a watch, on the back of the wrist
+        dial = box(np.array([0.009, 0.034, 0.034])).moved(np.eye(3), np.array([-0.026, 0, 0]))
+        pieces.append(_paint(dial.moved(turn, place), rng, dark=0.5))
+    return pieces
 
 
 def carried_box(palms: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> list[Piece]:

@@ -12,12 +12,14 @@ from .body import SUFFIX, BodyModel, hand_keypoints, sample_shape
 from .body_pose import rest_hand_frame
 from .clothes import dress, sample_outfit, skin_tone
 from .heads import head_pieces, paint_skin, sample_head_style
-from .held_objects import carried_box, held_object
+from .held_objects import carried_box, held_object, wrist_band
 from .person_pose import pose_person
 from .pieces import Piece
 
 __all__ = ["Person", "make_person"]
 
+_BARE_WRIST = 0.85  # sleeves that end before this leave the wrist free (see `Regions.arm`)
+_BANDS = 0.2  # share of free wrists with a watch or a bracelet
 _EYE_GROUPS = ("helper-l-eye", "helper-r-eye")
 
 
@@ -81,7 +83,7 @@ def make_person(
     shape = sample_shape(model, rng, child)
     tone = skin_tone(rng, shape.african)
     style = sample_head_style(rng, shape)
-    outfit = sample_outfit(rng)
+    outfit = sample_outfit(rng, shape)
     eye_vertices = np.concatenate([model.group_vertices(name) for name in _EYE_GROUPS])
     wrists = None
     if wrists_from_eyes is not None:
@@ -110,6 +112,10 @@ def make_person(
         if side not in hidden:
             keypoints[side] = hand_keypoints(model, body, side)
     pieces += _things(goals, keypoints, palms, rng)
+    for side in keypoints:
+        if outfit.sleeve < _BARE_WRIST and rng.random() < _BANDS:
+            elbow = body.joints[model.bone("lowerarm01" + SUFFIX[side])]
+            pieces += wrist_band(keypoints[side][0], elbow, palms[side], rng)
     head = body.rotations[model.bone("head")]
     return Person(
         pieces=pieces,

@@ -26,19 +26,20 @@ __all__ = ["PeopleScene", "SceneHand", "sample_scene"]
 
 # What is photographed, and how often.
 KINDS: dict[str, float] = {
-    "portrait": 0.24,
-    "group": 0.19,
-    "focus": 0.17,
+    "portrait": 0.25,
+    "group": 0.18,
+    "focus": 0.19,
     "first_person": 0.17,
     "table": 0.08,
-    "crowd": 0.05,
-    "no_hands": 0.10,
+    "crowd": 0.04,
+    "no_hands": 0.09,
 }
 # What the arms of a first-person view do; places come from the picture, not from the table.
 _FIRST_PERSON = (
     "desk", "type", "write", "hold_round", "hold_phone", "tool", "offer", "sign_in",
     "point_forward", "thumbs_up", "talk", "fumble", "shake", "stop", "clap", "tool", "hold_phone",
 )  # fmt: skip
+_HANGING = GESTURES["hang"]
 _Z = np.array([0.0, 0.0, 1.0])
 
 
@@ -183,7 +184,7 @@ def _portrait(model, rng, width, height, kind):
     if count == 2:
         target = 0.5 * (target + people[1].chest)
     field = rng.uniform(32, 68)
-    span = rng.uniform(0.75, 1.9) * (1.25 if count == 2 else 1.0)
+    span = np.exp(rng.uniform(np.log(0.5), np.log(1.9))) * (1.25 if count == 2 else 1.0)
     distance = span / (2 * np.tan(np.deg2rad(field) / 2))
     return people, [], _camera_at(rng, target, distance, field, width, height)
 
@@ -214,8 +215,8 @@ def _group(model, rng, width, height, kind):
         people.append(_stand(_random_person(model, rng), place, toward))
     target = np.mean([p.chest for p in people], 0) + rng.normal(0, [0.25, 0.1, 0.2])
     field = rng.uniform(35, 70)
-    span = count * gap * rng.uniform(0.8, 1.5) + rng.uniform(0.3, 1.0)
-    span = span * (1.4 if crowd else 1.0)
+    span = count * gap * rng.uniform(0.65, 1.25) + rng.uniform(0.2, 0.9)
+    span = span * (1.3 if crowd else 1.0)
     distance = span / (2 * np.tan(np.deg2rad(field) / 2)) + 0.6
     return people, [], _camera_at(rng, target, distance, field, width, height)
 
@@ -357,7 +358,7 @@ def _no_hands(model, rng, width, height, kind):
         return [], things, camera
     mannequin = rng.random() < 0.15
     hidden = case > 0.45
-    goals = sample_goals(rng, hidden=True) if hidden else sample_goals(rng)
+    goals = sample_goals(rng, hidden=True) if hidden else dict.fromkeys((LEFT, RIGHT), _HANGING)
     stance = "sit" if rng.random() < 0.3 else "stand"
     person = make_person(model, rng, goals, stance, is_mannequin=mannequin)
     person = _stand(person, np.zeros(2), _yaw_toward_camera(rng))
