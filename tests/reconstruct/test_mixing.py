@@ -118,7 +118,7 @@ def test_loader_picks_up_new_shards_at_the_boundary(tmp_path, make_hand):
     early = [k for _ in range(2) for k in next(batches).keys]
     late = [k for _ in range(2) for k in next(batches).keys]
     assert not any("/y" in k for k in early) and any("/y" in k for k in late)
-    assert len(loader.shards_at(2)[0]) == 1 and len(loader.shards_at(3)[0]) == 2
+    assert loader.store_at(2).sizes == (4,) and loader.store_at(3).sizes == (8,)
     batches.close()
 
 
@@ -130,3 +130,17 @@ def test_damaged_sample_is_named(tmp_path, make_hand):
     loader = _loader(SampleStore([DataGroup(str(tmp_path))]), batch_size=1)
     with pytest.raises(HandError, match="sample bad"):
         next(loader.batches(0))
+
+
+def test_shards_may_vanish(tmp_path, make_hand):
+    first, second = write_shards([make_hand("x0"), make_hand("x1", 1)], tmp_path, per_shard=1)
+    store = SampleStore([DataGroup(str(tmp_path))])
+    before = store.hash()
+    first.unlink()
+    assert store.hash() == before and store.rescanned() is store
+    with pytest.warns(UserWarning, match=r"hands-000000\.tar; the samples"):
+        resumed = SampleStore(store.groups, store.shards)
+    assert resumed.sizes == (1,) and resumed.hash() != before
+    second.unlink()
+    with pytest.warns(UserWarning), pytest.raises(HandError, match="no samples"):
+        SampleStore(store.groups, store.shards)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from .augment import AugmentConfig
 from .batches import HandBatch, make_batch
@@ -55,7 +54,7 @@ class BatchLoader:
         self._rescan_steps, self._workers = rescan_steps, workers
         self._rank, self._world = rank, world
         self._schedule = self._plan(store)
-        self._history: deque[tuple[int, list[list[Path]]]] = deque([(0, store.shards)])
+        self._history: deque[tuple[int, SampleStore]] = deque([(0, store)])
 
     def batches(self, first_step: int) -> Iterator[HandBatch]:
         """Batches of steps `first_step`, `first_step` + 1, ..."""
@@ -76,12 +75,12 @@ class BatchLoader:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def shards_at(self, step: int) -> list[list[Path]]:
-        """The shards that the batch of a step was drawn from (recent steps only)."""
+    def store_at(self, step: int) -> SampleStore:
+        """The samples that the batch of a step was drawn from (recent steps only)."""
         result = self._history[0][1]
-        for first, shards in self._history:
+        for first, store in self._history:
             if first <= step:
-                result = shards
+                result = store
         return result
 
     def _plan(self, store: SampleStore) -> MixSchedule:
@@ -94,7 +93,7 @@ class BatchLoader:
             store = self.store.rescanned()
             if store is not self.store:
                 self.store, self._schedule = store, self._plan(store)
-                self._history.append((step, store.shards))
+                self._history.append((step, store))
                 while len(self._history) > 8:
                     self._history.popleft()
         store, schedule = self.store, self._schedule

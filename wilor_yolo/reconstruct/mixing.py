@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 
 from ..errors import HandError
 from ..samples import EncodedSample
-from ..shards import find_shards, hash_shards, read_shard
+from ..shards import find_shards, read_shard
 
 __all__ = ["DataGroup", "MixSchedule", "SampleStore"]
 
@@ -51,7 +53,8 @@ class SampleStore:
 
         Args:
             groups: at least one.
-            shards: per group, exactly these shards instead of what lies on disk now (resume).
+            shards: per group, exactly these shards instead of what lies on disk now (resume);
+                those that are gone are named in a warning and left out.
             limit: read at most this many samples a group (validation).
             known: shards already in memory.
 
@@ -66,7 +69,7 @@ class SampleStore:
         self.shards: list[list[Path]] = []
         self._samples: list[list[EncodedSample]] = []
         for i, group in enumerate(self.groups):
-            paths = find_shards(group.path) if shards is None else list(shards[i])
+            paths = find_shards(group.path) if shards is None else self._present(shards[i])
             samples: list[EncodedSample] = []
             for path in paths:
                 if path not in self._known:
@@ -109,8 +112,27 @@ class SampleStore:
         return SampleStore(self.groups, shards, self._limit, self._known)
 
     def hash(self) -> str:
-        """Hash of all shards, in order."""
-        return hash_shards(path for paths in self.shards for path in paths)
+        """Twelve hex digits over the names and samples of all shards, in order.
+
+        Of what was read: the files may be gone by now.
+        """
+        digest = hashlib.sha256()
+        for path in (path for paths in self.shards for path in paths):
+            digest.update(path.name.encode())
+            for sample in self._known[path]:
+                for part in (sample.key.encode(), sample.jpeg, sample.label):
+                    digest.update(part)
+        return digest.hexdigest()[:12]
+
+    def _present(self, paths: Sequence[Path]) -> list[Path]:
+        gone = [path for path in paths if path not in self._known and not path.is_file()]
+        if gone:
+            warnings.warn(
+                f"shards of the checkpoint are gone: {', '.join(map(str, gone))}; the samples "
+                "come in another order from here on.",
+                stacklevel=3,
+            )
+        return [path for path in paths if path not in gone]
 
 
 class MixSchedule:

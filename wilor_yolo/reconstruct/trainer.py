@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from ..errors import HandError
 from ..mano.files import load_hand_model
-from ..shards import hash_shards
 from .batches import HandBatch
 from .checkpoints import load_network, save_network
 from .config import NetworkConfig
@@ -116,7 +115,7 @@ class ReconstructorTrainer:
             self.prior = collect_prior(self.store.samples())
         else:
             self._restore(state)
-        self._hashes: dict[tuple[Path, ...], str] = {}
+        self._hashed: tuple[SampleStore, str] | None = None
 
     # -- the run ---------------------------------------------------------------------------------
 
@@ -290,7 +289,7 @@ class ReconstructorTrainer:
     def _save(self, loader: BatchLoader) -> None:
         if not self.fabric.is_global_zero:
             return
-        shards = loader.shards_at(self.step)
+        store = loader.store_at(self.step)
         save_state(
             self.out / "last.pt",
             TrainState(
@@ -305,8 +304,8 @@ class ReconstructorTrainer:
                 best=self.best,
                 config=self.config.to_dict(),
                 network_config=self.network_config.to_dict(),
-                shards=[[str(path) for path in paths] for paths in shards],
-                data_hash=self._data_hash(shards),
+                shards=[[str(path) for path in paths] for paths in store.shards],
+                data_hash=self._data_hash(store),
                 prior=torch.from_numpy(self.prior),
             ),
         )
@@ -371,15 +370,14 @@ class ReconstructorTrainer:
             "seed": self.config.seed,
             "minutes": round(self.seconds / 60, 1),
             "config_hash": self.config.hash(),
-            "data_hash": self._data_hash(loader.shards_at(self.step)),
+            "data_hash": self._data_hash(loader.store_at(self.step)),
             "samples": len(loader.store),
         }
 
-    def _data_hash(self, shards: list[list[Path]]) -> str:
-        paths = tuple(path for group in shards for path in group)
-        if paths not in self._hashes:
-            self._hashes = {paths: hash_shards(paths)}
-        return self._hashes[paths]
+    def _data_hash(self, store: SampleStore) -> str:
+        if self._hashed is None or self._hashed[0] is not store:
+            self._hashed = (store, store.hash())
+        return self._hashed[1]
 
     def _write_config(self) -> None:
         if not self.fabric.is_global_zero:
