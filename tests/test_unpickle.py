@@ -12,7 +12,14 @@ import pytest
 import scipy.sparse
 
 from wilor_yolo.errors import WeightsError
-from wilor_yolo.unpickle import NUMPY_NAMES, PickledArray, Record, SparseColumns, read_pickle
+from wilor_yolo.unpickle import (
+    NUMPY_NAMES,
+    PickledArray,
+    Record,
+    SparseColumns,
+    as_plain,
+    read_pickle,
+)
 
 
 class Runs:
@@ -112,7 +119,7 @@ def test_state_on_a_record_is_only_remembered():
         record.attribute("other")
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 @pytest.mark.parametrize(
     "array",
     [
@@ -212,3 +219,28 @@ def test_outside_data_is_refused_unless_known():
     with pytest.raises(WeightsError, match="outside"):
         read_pickle(data)
     assert read_pickle(data, persistent=lambda pid: pid.upper()) == "KEY"
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_plain_values_of_records(protocol):
+    data = {
+        "number": np.float32(2.5),
+        "flag": np.bool_(True),
+        "text": np.str_("hand"),
+        "list": [np.arange(3), (np.int64(7), b"raw")],
+        "objects": np.array([{"a": np.int32(1)}, None], object),
+        "one object": np.array({"b": 2}, object),
+    }
+    read = as_plain(read_pickle(pickle.dumps(data, protocol=protocol), NUMPY_NAMES))
+    assert (read["number"], read["flag"], read["text"]) == (2.5, True, "hand")
+    assert read["list"][0].tolist() == [0, 1, 2] and read["list"][1] == (7, b"raw")
+    assert read["objects"] == [{"a": 1}, None] and read["one object"] == {"b": 2}
+
+
+def test_plain_values_refuse_foreign_records():
+    record = read_pickle(b"cyacs.config\nCfgNode\n)\x81.", inert=("yacs",))
+    with pytest.raises(WeightsError, match="CfgNode"):
+        as_plain({"a": [record]})
+    crowd = np.empty((2, 2), object)
+    with pytest.raises(WeightsError, match="objects"):
+        as_plain(read_pickle(pickle.dumps(crowd, protocol=2), NUMPY_NAMES))

@@ -70,13 +70,21 @@ def crop_geometry(
         box_scale: crop side over the longer side of the box.
         aspect: width over height of what the network sees of the square; 0.75 for the released
             ViT, which drops a quarter of the columns, so that wide boxes get larger crops.
+
+    Raises:
+        HandError: a box holds a number that is not finite, or the sides are not as many.
     """
     box = np.asarray(bbox_xyxy, np.float32).reshape(-1, 4)
+    sides = np.asarray(is_right, bool).reshape(-1)
+    if not np.isfinite(box).all():
+        raise HandError("a hand box holds numbers that are not finite; drop it.")
+    if len(sides) != len(box):
+        raise HandError(f"{len(box)} boxes need {len(box)} sides, got {len(sides)}.")
     width, height = box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
     return CropGeometry(
         center=(box[:, :2] + box[:, 2:]) / 2,
         size=box_scale * np.maximum(np.maximum(width / aspect, height), 1e-3),
-        is_right=np.asarray(is_right, bool).reshape(-1),
+        is_right=sides,
     )
 
 
@@ -136,7 +144,10 @@ def _crop(
     image: np.ndarray, center: np.ndarray, side: float, is_right: bool, size: int
 ) -> np.ndarray:
     height, width = image.shape[:2]
-    shrink = max(int(side / size), 1)
+    # Rounded, not cut: between 1.5 and 2 plain bilinear reading would let most of a 1 px texture
+    # through as false patterns.
+    # No block need be larger than the picture, however large the box.
+    shrink = min(max(round(side / size), 1), max(height, width))
     # The region in whole blocks of `shrink` pixels that covers the crop, inside the picture.
     reach = side / 2 + shrink + 1
     left = max(int(np.floor(center[0] - reach)), 0)

@@ -17,7 +17,16 @@ import numpy as np
 
 from .errors import WeightsError
 
-__all__ = ["NUMPY_NAMES", "Name", "PickledArray", "Record", "SparseColumns", "read_pickle"]
+__all__ = [
+    "NUMPY_NAMES",
+    "Name",
+    "PickledArray",
+    "PickledScalar",
+    "Record",
+    "SparseColumns",
+    "as_plain",
+    "read_pickle",
+]
 
 Name = tuple[str, str]  # module and name, as the pickle writes them
 
@@ -87,7 +96,7 @@ class _Reconstructor(Record):
 
 
 class _Encoded(Record):
-    """``_codecs.encode(text, "latin1")`` or ``bytes()``: how Python 3 writes bytes in protocol 2."""
+    """``_codecs.encode(text, "latin1")``, ``bytes()``: bytes of Python 3 in old protocols."""
 
     def content(self) -> bytes:
         if not self.args:
@@ -134,6 +143,40 @@ class PickledArray(Record):
         return values.astype(values.dtype.newbyteorder("="))
 
 
+class PickledScalar(Record):
+    """A numpy number or text; :meth:`python` makes it one of Python's."""
+
+    def python(self) -> int | float | bool | str:
+        """The value.
+
+        Raises:
+            WeightsError: something else than a number or text.
+        """
+        if len(self.args) != 2 or not isinstance(self.args[0], _Dtype):
+            raise WeightsError("a number in it has no type")
+        dtype, data = self.args
+        data = data.content() if isinstance(data, _Encoded) else data
+        code = str(dtype.args[0]) if dtype.args else ""
+        kind = re.fullmatch(r"[<>|=]?([US])[0-9]+", code)
+        if kind and isinstance(data, bytes):
+            return data.decode("utf-32-le" if kind[1] == "U" else "latin1").rstrip("\0")
+        numbers = np.frombuffer(data, dtype.numpy()) if isinstance(data, bytes) else []
+        if len(numbers) != 1:
+            raise WeightsError("a number in it does not fit its type")
+        return numbers[0].item()
+
+
+class _BufferArray(PickledArray):
+    """``numpy.core.numeric._frombuffer(data, dtype, shape, order)``: arrays of protocol 5."""
+
+    def numpy(self) -> np.ndarray:
+        if len(self.args) != 4 or not isinstance(self.args[0], (bytes, bytearray)):
+            raise WeightsError("an array in it lies outside the pickle")
+        data, dtype, shape, order = self.args
+        self.state = (1, shape, dtype, order == "F", bytes(data))
+        return super().numpy()
+
+
 class SparseColumns(Record):
     """A `scipy.sparse.csc_matrix`; :meth:`numpy` makes it dense."""
 
@@ -176,8 +219,10 @@ NUMPY_NAMES: dict[Name, type] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy.core.multiarray", "_reconstruct"): PickledArray,
     ("numpy._core.multiarray", "_reconstruct"): PickledArray,
-    ("numpy.core.multiarray", "scalar"): Record,
-    ("numpy._core.multiarray", "scalar"): Record,
+    ("numpy.core.multiarray", "scalar"): PickledScalar,
+    ("numpy._core.multiarray", "scalar"): PickledScalar,
+    ("numpy.core.numeric", "_frombuffer"): _BufferArray,
+    ("numpy._core.numeric", "_frombuffer"): _BufferArray,
 }
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
@@ -227,3 +272,35 @@ def read_pickle(
     except Exception as error:  # a damaged pickle raises anything at all
         reason = str(error) or type(error).__name__
         raise WeightsError(f"it is damaged or no pickle: {reason.splitlines()[0]}") from error
+
+
+def as_plain(value: Any) -> Any:
+    """Arrays, numbers and containers for the records of a pickle read with `NUMPY_NAMES`.
+
+    An array of objects becomes its one element when it has no axes, and a list of them in the
+    order of the pickle when it has one.
+
+    Raises:
+        WeightsError: a record that stands for something else. Half a sentence, as above.
+    """
+    if isinstance(value, PickledArray):
+        if isinstance(value.state, tuple) and len(value.state) == 5:
+            _, shape, _, _, data = value.state
+            if isinstance(data, list):  # the elements are objects
+                if shape == () and len(data) == 1:
+                    return as_plain(data[0])
+                if shape != (len(data),):
+                    raise WeightsError(f"an array in it has {len(data)} objects for shape {shape}")
+                return [as_plain(item) for item in data]
+        return value.numpy()
+    if isinstance(value, PickledScalar):
+        return value.python()
+    if isinstance(value, _Encoded):
+        return value.content()
+    if isinstance(value, dict):
+        return {key: as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(as_plain(item) for item in value)
+    if isinstance(value, Record):
+        raise WeightsError(f"it holds a {type(value).__name__}, which is neither number nor list")
+    return value
