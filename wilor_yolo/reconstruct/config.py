@@ -19,6 +19,7 @@ _CHOICES = {
     "sampling": ("aligned", "released"),
     "aggregation": ("mean", "max", "sum"),
     "cam_origin": ("palm", "model"),
+    "frame": ("ray", "camera"),
 }
 
 
@@ -44,6 +45,9 @@ class NetworkConfig:
         cam_origin: ``"palm"``: the camera head places the palm (mean of wrist and knuckles) in
             the crop, so that an error of orientation does not move the hand; ``"model"``: it
             places the model's origin, as the released code does. `cam` means the same in both.
+        frame: ``"ray"``: orientation is relative to the line of sight through the crop's centre, as
+            our training labels are (:mod:`wilor_yolo.reconstruct.ray`); ``"camera"``: it is taken
+            for that of the camera, as the released code does.
         scales: levels of the refinement pyramid: 3 in the released model, 1 for "single-scale",
             0 for "without refinement".
         sampling: ``"aligned"``: features are read where the mesh projects (the paper's text);
@@ -69,6 +73,7 @@ class NetworkConfig:
     drop_path: float = 0.0
     tokens: str = "paper"
     cam_origin: str = "palm"
+    frame: str = "ray"
     scales: int = 3
     sampling: str = "aligned"
     aggregation: str = "max"

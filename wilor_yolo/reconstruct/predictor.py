@@ -17,7 +17,13 @@ import torch
 
 from ..crops import CropGeometry, crop_geometry, crop_hands, normalise
 from ..errors import HandError, WeightsError
-from ..geometry import crop_to_full_translation, default_intrinsics, mirror_points, project
+from ..geometry import (
+    crop_to_full_translation,
+    default_intrinsics,
+    mirror_points,
+    mirror_rotation,
+    project,
+)
 from ..hands import Hands
 from ..images import exif_focal
 from ..mano.files import load_hand_model
@@ -27,6 +33,7 @@ from ..skeleton import RIGHT
 from ..weights_dir import RECONSTRUCTOR, shipped
 from .checkpoints import load_network
 from .network import NetworkOutput
+from .ray import ray_rotation, ray_translation, turn_to_camera
 
 __all__ = ["HandReconstructor", "place_in_picture"]
 
@@ -168,7 +175,11 @@ class HandReconstructor:
         for request, geometry in zip(requests, geometries, strict=True):
             stop = start + len(request.hands)
             placed = place_in_picture(
-                request.hands, output.rows(start, stop), geometry, request.intrinsics
+                request.hands,
+                output.rows(start, stop),
+                geometry,
+                request.intrinsics,
+                ray=config.frame == "ray",
             )
             done.append(replace(placed, faces=faces))
             start = stop
@@ -186,7 +197,12 @@ class HandReconstructor:
 
 
 def place_in_picture(
-    hands: Hands, output: NetworkOutput, geometry: CropGeometry, intrinsics: np.ndarray
+    hands: Hands,
+    output: NetworkOutput,
+    geometry: CropGeometry,
+    intrinsics: np.ndarray,
+    *,
+    ray: bool,
 ) -> Hands:
     """Carry what the network says of N crops back to the whole picture.
 
@@ -198,22 +214,36 @@ def place_in_picture(
         output: the network's result for their crops, row by row.
         geometry: where the crops lie.
         intrinsics: K (3, 3), px.
+        ray: whether the network speaks of the ray frames of the crops (`NetworkConfig.frame`);
+            the hands are then turned into the camera frame.
     """
     vertices = output.vertices.cpu().numpy()
     joints = output.joints.cpu().numpy()
+    global_orient = output.global_orient.cpu().numpy()
     cam = output.cam.cpu().numpy().copy()
     left = ~geometry.is_right
     vertices[left] = mirror_points(vertices[left])
     joints[left] = mirror_points(joints[left])
     cam[left, 1] = -cam[left, 1]
-    cam_t = crop_to_full_translation(cam, geometry.center, geometry.size, intrinsics)
-    cam_t = cam_t.astype(np.float32)
+    if ray:
+        turn = ray_rotation(geometry.center, intrinsics)
+        ray_t = ray_translation(cam, geometry.center, geometry.size, intrinsics)
+        turned = turn_to_camera(vertices, joints, ray_t, turn)
+        vertices, joints, cam_t = turned.vertices, turned.joints, turned.cam_t
+        # The parameters are a right hand's: for a left one, the mirrored turn.
+        right_turn = np.where(left[:, None, None], mirror_rotation(turn), turn)
+        global_orient = right_turn.transpose(0, 2, 1) @ global_orient
+    else:
+        cam_t = crop_to_full_translation(cam, geometry.center, geometry.size, intrinsics)
+    vertices, joints, cam_t, global_orient = (
+        array.astype(np.float32) for array in (vertices, joints, cam_t, global_orient)
+    )
     return replace(
         hands,
         vertices=vertices,
         joints=joints,
         keypoints_2d=project(joints + cam_t[:, None], intrinsics),
-        global_orient=output.global_orient.cpu().numpy(),
+        global_orient=global_orient,
         hand_pose=output.hand_pose.cpu().numpy(),
         betas=output.betas.cpu().numpy(),
         cam_t=cam_t,
