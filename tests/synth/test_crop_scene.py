@@ -22,7 +22,7 @@ def hand() -> FineHand:
 
 @pytest.fixture(scope="module")
 def samples(hand):
-    return [sample_crop(5, i, hand, SIZE, rays=4) for i in range(24)]
+    return [sample_crop(5, i, hand, SIZE, rays=4) for i in range(14)]
 
 
 def _model_pixels(sample):

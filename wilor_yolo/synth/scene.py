@@ -160,7 +160,7 @@ def render_scene(
     light = _vertex_light(parts, starts, vertices, normals, scene, lighting, rng, rays)
     colour = _shade_hits(
         parts, starts, faces, faces_end, hits, direction, normals, light, scene, lighting,
-        rng, float(intrinsics[0, 0]),
+        rng, float(intrinsics[0, 0]), len(pixels[0]),
     )  # fmt: skip
     tile = np.stack(
         [np.bincount(where, colour[:, k] * share, minlength=edge.size) for k in range(3)], -1
@@ -250,6 +250,7 @@ def _shade_hits(
     lighting: Lighting,
     rng: np.random.Generator,
     focal: float,
+    whole: int,
 ) -> np.ndarray:
     smooth = interpolate(np.concatenate([normals, light], 1), faces, hits.face, hits.u, hits.v)
     normal = smooth[:, :3]
@@ -273,5 +274,11 @@ def _shade_hits(
         own = part.material.surface(Points(rest, face, u, v, footprint[mine]))
         for name in ("albedo", "relief", "reflectance", "roughness", "coat", "wrap"):
             getattr(surface, name)[mine] = getattr(own, name)
-    lit = key_shadow(lighting, scene, points, normal, rng)
+    # An outline's pixel has four samples: one ray each is as good as the others' four.
+    lit = np.concatenate(
+        [
+            key_shadow(lighting, scene, points[:whole], normal[:whole], rng, rays=4),
+            key_shadow(lighting, scene, points[whole:], normal[whole:], rng, rays=1),
+        ]
+    )
     return shade(lighting, surface, normal, view, smooth[:, 3:6], smooth[:, 6], lit)
