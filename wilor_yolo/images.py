@@ -87,14 +87,14 @@ def exif_focal(path: str | Path, width: int, height: int) -> float | None:
                 exif = Image.open(file).getexif().get_ifd(_EXIF_IFD)
     except Exception:  # damaged EXIF data raises anything at all, and is as good as none
         return None
-    size = _number(exif.get(_PIXELS_X)), _number(exif.get(_PIXELS_Y))
+    taken_x, taken_y = _number(exif.get(_PIXELS_X)), _number(exif.get(_PIXELS_Y))
     longer, shorter = max(width, height), min(width, height)
     scale = 1.0
-    if size[0] and size[1]:
-        taken_aspect, aspect = max(size) / min(size), longer / max(shorter, 1)
-        if abs(taken_aspect / aspect - 1) > 0.02:
+    if taken_x and taken_y:
+        taken_aspect = max(taken_x, taken_y) / min(taken_x, taken_y)
+        if abs(taken_aspect * shorter / longer - 1) > 0.02:
             return None
-        scale = longer / max(size)
+        scale = longer / max(taken_x, taken_y)
     focal = None
     if focal_35mm := _number(exif.get(_FOCAL_35MM)):
         focal = focal_35mm * math.hypot(width, height) / _DIAGONAL_35MM

@@ -84,8 +84,8 @@ class HandPipeline:
         self.iou = iou
         self.device = torch_device
 
-    @overload
-    def __call__(
+    @overload  # a str is a Sequence too, of what no picture is
+    def __call__(  # type: ignore[overload-overlap]
         self, source: Sequence[_Picture], K: np.ndarray | Sequence[np.ndarray] | None = None
     ) -> list[Hands]: ...
 
@@ -155,11 +155,11 @@ class HandPipeline:
                 yield frame, _nothing(frame.image)
                 continue
             if follow:
-                result = self.detector.track(
+                tracked: Any = self.detector.track(
                     frame.image, persist=persist, tracker=tracker, **self._settings()
-                )[0]
+                )
                 persist = True
-                result = vote.settle(result)
+                result = vote.settle(tracked[0])
             else:
                 result = self.detector.predict(frame.image, **self._settings())[0]
             result.path = ""  # Ultralytics invents a file name for arrays

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from wilor_yolo.cli.main import main
 from wilor_yolo.samples import HandSample
 from wilor_yolo.shards import write_shards
 
+BETAS = torch.zeros(1, 10)
 YAML = "train: images/train\nval: images/val\nkpt_shape: [21, 3]\nnames: {0: left, 1: right}\n"
 
 
@@ -61,6 +64,32 @@ def test_check_finds_a_torn_shard(shards: Path, capsys: pytest.CaptureFixture[st
     assert main(["data", "check", f"source={shards}"]) == 1
     output = capsys.readouterr().out
     assert f"BAD {torn}: torn after" in output and output.endswith("1 faults\n")
+
+
+def test_check_finds_joints_that_are_no_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from wilor_yolo.mano.layer import HandLayer
+
+    joints = HandLayer.free()(torch.eye(3)[None], torch.eye(3).repeat(1, 15, 1, 1), BETAS).joints
+    good = joints[0].numpy().astype(np.float32)
+    samples = [
+        replace(_sample(0), keypoints_3d=good),
+        replace(_sample(1), keypoints_3d=1000 * good),
+        replace(_sample(2), keypoints_3d=1000 * good, keypoints_3d_confidence=0.1),
+    ]
+    write_shards(samples, tmp_path / "shards")
+    assert main(["data", "check", f"source={tmp_path / 'shards'}"]) == 1
+    output = capsys.readouterr().out
+    assert "toy001: bones are 1e+03 times those of a hand in metres (millimetres?)" in output
+    assert output.endswith("1 faults\n")
+
+
+def test_a_flood_of_faults_is_cut(yolo_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (yolo_set / "labels" / "val" / "a.txt").write_text("0 1\n" * 60, encoding="utf-8")
+    assert main(["data", "check", f"source={yolo_set / 'data.yaml'}"]) == 1
+    output = capsys.readouterr().out
+    assert output.count("BAD ") == 50 and output.endswith("...\n60 faults\n")
 
 
 def test_check_a_yolo_set(yolo_set: Path, capsys: pytest.CaptureFixture[str]) -> None:

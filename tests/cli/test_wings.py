@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,20 @@ import pytest
 
 from wilor_yolo.cli.bench import measure_chain
 from wilor_yolo.cli.main import main
+from wilor_yolo.samples import HandSample
+from wilor_yolo.shards import write_shards
+
+
+def _sample(i: int) -> HandSample:
+    keypoints = np.random.default_rng(i).uniform(16, 48, (21, 2))
+    return HandSample(
+        image=np.full((64, 64, 3), 90, np.uint8),
+        is_right=bool(i % 2),
+        bbox_xyxy=np.array([16, 16, 48, 48], np.float32),
+        keypoints_2d=np.column_stack((keypoints, np.ones(21))).astype(np.float32),
+        source="toy",
+        key=f"k{i}",
+    )
 
 
 def _recorder(calls: list, result: Any) -> Any:
@@ -89,22 +104,7 @@ def test_reconstruct_train(
 def test_reconstruct_val(
     tmp_path: Path, tiny_reconstructor: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from wilor_yolo.samples import HandSample
-    from wilor_yolo.shards import write_shards
-
-    keypoints = np.column_stack((np.random.default_rng(0).uniform(16, 48, (21, 2)), np.ones(21)))
-    samples = [
-        HandSample(
-            image=np.full((64, 64, 3), 90, np.uint8),
-            is_right=bool(i % 2),
-            bbox_xyxy=np.array([16, 16, 48, 48], np.float32),
-            keypoints_2d=keypoints.astype(np.float32),
-            source="toy",
-            key=f"k{i}",
-        )
-        for i in range(5)
-    ]
-    write_shards(samples, tmp_path)
+    write_shards([_sample(i) for i in range(5)], tmp_path)
     command = ["reconstruct", "val", f"data={tmp_path}", f"weights={tiny_reconstructor}"]
     assert main([*command, "samples=4", "batch=3"]) == 0
     output = capsys.readouterr().out
@@ -117,13 +117,36 @@ def test_evaluate_detection(
     cv2.imwrite(str(tmp_path / "a.png"), painter([("left", 20, 30, 80, 110)]))
     (tmp_path / "labels.jsonl").write_text(
         '{"file": "a.png", "source": "toy", "width": 320, "height": 240, '
-        '"boxes_xyxy": [[20, 30, 80, 110]]}\n',
+        '"boxes_xyxy": [[20, 30, 80, 110]], "boxes_complete": true}\n',
         encoding="utf-8",
     )
     assert main(["evaluate", "detection", f"data={tmp_path}", "imgsz=160"]) == 0
     row = capsys.readouterr().out.splitlines()[-1].split()
     assert row[:5] == ["toy", "1", "1", "1.000", "1.000"]
     assert blobs[0].seen[0][1]["imgsz"] == 160
+
+
+def test_evaluate_reconstruction(
+    tmp_path: Path, painter: Any, tiny_reconstructor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), painter([("left", 20, 30, 80, 110)]))
+    points = np.random.default_rng(0).uniform(20, 100, (21, 2)).tolist()
+    record = {
+        "file": "a.png",
+        "source": "toy",
+        "width": 320,
+        "height": 240,
+        "mediapipe": [{"side": "left", "score": 0.99, "keypoints_px": points}],
+    }
+    (tmp_path / "labels.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    keys = [f"data={tmp_path}", f"reconstructor={tiny_reconstructor}"]
+    assert main(["evaluate", "reconstruction", *keys]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["toy", "1"]
+
+    write_shards([_sample(i) for i in range(3)], tmp_path / "shards")
+    keys = [f"data={tmp_path / 'shards'}", f"reconstructor={tiny_reconstructor}", "limit=2"]
+    assert main(["evaluate", "reconstruction", *keys]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["toy", "2"]
 
 
 def test_bench(

@@ -51,12 +51,14 @@ class ChainSpeed:
         reconstruct: crops, network and the way back, all hands in one batch.
         hands: how many there were.
         pictures_per_second: of both together, from the mean.
+        cpu: processor time of both, all threads, which other work on the machine hardly changes.
     """
 
     detect: float
     reconstruct: float
     hands: int
     pictures_per_second: float
+    cpu: float
 
 
 def measure_chain(
@@ -83,9 +85,9 @@ def measure_chain(
     import numpy as np
     import torch
 
-    detect, reconstruct, hands = [], [], 0
+    detect, reconstruct, cpu, hands = [], [], [], 0
     for i in range(warm_up + rounds):
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         result = detector.predict(image, imgsz=imgsz, device=device, verbose=False)[0]
         found = time.perf_counter()
         if boxes is not None:
@@ -96,11 +98,13 @@ def measure_chain(
         if i >= warm_up:
             detect.append(1e3 * (found - start))
             reconstruct.append(1e3 * (done - found))
+            cpu.append(1e3 * (time.process_time() - start_cpu))
     return ChainSpeed(
         float(np.median(detect)),
         float(np.median(reconstruct)),
         hands,
         1e3 / float(np.mean(detect) + np.mean(reconstruct)),
+        float(np.median(cpu)),
     )
 
 
@@ -133,5 +137,6 @@ def run(args: list[str]) -> int:
     print(f"device         {device}, {torch.get_num_threads()} CPU threads")
     print(f"detect         {speed.detect:8.1f} ms")
     print(f"reconstruct    {speed.reconstruct:8.1f} ms")
+    print(f"CPU time       {speed.cpu:8.1f} ms, all threads")
     print(f"together       {speed.pictures_per_second:8.1f} pictures/s")
     return 0

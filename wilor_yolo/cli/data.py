@@ -13,6 +13,8 @@ from .verbs import choose
 
 __all__ = ["HELP", "run"]
 
+MOST_FAULTS = 50  # that are named
+
 
 @dataclass(frozen=True)
 class ConvertOptions:
@@ -95,8 +97,10 @@ def _check(args: Sequence[str]) -> int:
     else:
         report = check_shards(options.source)
     print("\n".join(report.lines))
-    for fault in report.faults:
+    for fault in report.faults[:MOST_FAULTS]:
         print(f"BAD {fault}")
+    if len(report.faults) > MOST_FAULTS:
+        print("...")
     print(f"{len(report.faults)} faults" if report.faults else "no faults")
     return 1 if report.faults else 0
 

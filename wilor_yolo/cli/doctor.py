@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from .keys import describe_keys, key, maybe, read_keys, text
 
@@ -249,7 +250,8 @@ def _try_detector(path: Path) -> str:
 
     detector = HandDetector(path)
     detector.predict(np.zeros((64, 64, 3), np.uint8), imgsz=64, verbose=False)
-    return f"{sum(p.numel() for p in detector.model.parameters()) / 1e6:.1f} M parameters"
+    model: Any = detector.model
+    return f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters"
 
 
 def _try_reconstructor(path: Path) -> str:

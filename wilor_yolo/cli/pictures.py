@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,7 +152,7 @@ def hand_table(rows: Sequence[tuple[str, Hands, int]]) -> Table:
 
 
 def _batches(
-    jobs: Sequence[tuple[Path, str]] | Iterator[tuple[Path, str]],
+    jobs: Iterable[tuple[Path, str]],
     fail: Callable[[Path, HandError], None],
 ) -> Iterator[list[_Picture]]:
     batch: list[_Picture] = []

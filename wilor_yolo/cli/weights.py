@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import HandError, WeightsError
 from .keys import describe_keys, key, maybe, read_keys, text, whole
@@ -105,7 +106,7 @@ def _facts(path: Path) -> dict[str, object]:
         from ..detect.restricted import read_restricted
 
         checkpoint = read_restricted(path)
-        model = checkpoint.get("ema") or checkpoint.get("model")
+        model: Any = checkpoint.get("ema") or checkpoint.get("model")
         count = sum(tensor.numel() for tensor in model.parameters())
         return {
             "kind": f"detector ({type(model).__name__})",

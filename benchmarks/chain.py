@@ -1,0 +1,125 @@
+"""How fast detector and reconstructor run together, and what they keep in memory.
+
+    python benchmarks/chain.py [--picture a.jpg] [--detector b.pt] [--reconstructor c.safetensors]
+
+The picture is scaled to 640 px; the reconstructor always rebuilds two hands, at fixed boxes, so
+that the numbers of different detectors can be compared. The memory test runs the same chain over
+frames of changing content and prints the growth of the process from frame 100 on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SIDE = 640  # px, longer side of the picture
+DETECTOR_SIZE = 320  # px
+WARM_FRAMES = 100  # allocators and caches have settled by then
+# Two hands, x1 y1 x2 y2 score class, px of the 640-px picture.
+BOXES = np.array([[60, 80, 180, 220, 0.9, 0], [400, 120, 560, 260, 0.9, 1]], np.float32)
+
+
+def resident_megabytes() -> float:
+    """Memory of this process that is in RAM now, MB (Linux), or at its highest (elsewhere)."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        pages = int(statm.read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def import_seconds(statement: str) -> float:
+    """Seconds a new Python takes for a statement, the best of three."""
+    code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    return min(float(run.stdout.split()[-1]) for run in runs)
+
+
+def memory_growth(detector, reconstructor, image: np.ndarray, frames: int) -> tuple[float, float]:
+    """MB resident after the warm frames, and MB added by the `frames` after them."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    before = 0.0
+    for i in range(WARM_FRAMES + frames):
+        if i == WARM_FRAMES:
+            before = resident_megabytes()
+        frame = np.roll(image, int(rng.integers(SIDE)), axis=1)
+        result = detector.predict(frame, imgsz=DETECTOR_SIZE, verbose=False)[0]
+        result.keypoints = None
+        # One to four hands: batches of changing size are what fragments memory.
+        boxes = np.tile(BOXES, (2, 1))[: int(rng.integers(1, 5))]
+        result.update(boxes=torch.from_numpy(boxes))
+        reconstructor.reconstruct(result)
+    return before, resident_megabytes() - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--picture", help="default: the bundled one")
+    parser.add_argument("--detector", help="default: the shipped one")
+    parser.add_argument("--reconstructor", help="default: the shipped one")
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--frames", type=int, default=2000, help="of the memory test; 0: none")
+    args = parser.parse_args()
+
+    imports = {s: import_seconds(s) for s in ("import wilor_yolo", "import torch, ultralytics")}
+
+    import torch
+
+    from wilor_yolo.cli.bench import measure_chain
+    from wilor_yolo.cli.predict import bundled_picture
+    from wilor_yolo.detect.model import HandDetector
+    from wilor_yolo.images import read_image
+    from wilor_yolo.reconstruct.predictor import HandReconstructor
+
+    image = read_image(args.picture or bundled_picture())
+    scale = SIDE / max(image.shape[:2])
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+    start = time.perf_counter()
+    detector = HandDetector(args.detector)
+    reconstructor = HandReconstructor(args.reconstructor)
+    loading = time.perf_counter() - start
+    speed = measure_chain(
+        detector, reconstructor, image, imgsz=DETECTOR_SIZE, rounds=args.rounds, boxes=BOXES
+    )
+
+    print(f"$ python {' '.join(sys.argv)}")
+    print(f"{datetime.now(timezone.utc):%Y-%m-%d}, Python {platform.python_version()}, ", end="")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads of {os.cpu_count()}, ",
+        end="",
+    )
+    print(f"load {os.getloadavg()[0]:.1f} (other work on the machine slows these numbers)\n")
+    height, width = image.shape[:2]
+    print(f"| {width} x {height} px, detector at {DETECTOR_SIZE} px, {speed.hands} hands | |")
+    print("|---|---:|")
+    print(f"| detect, ms | {speed.detect:.1f} |")
+    print(f"| reconstruct, ms | {speed.reconstruct:.1f} |")
+    print(f"| processor time of both, all threads, ms | {speed.cpu:.1f} |")
+    print(f"| pictures/s | {speed.pictures_per_second:.1f} |")
+    print(f"| loading both networks, s | {loading:.2f} |")
+    for statement, seconds in imports.items():
+        print(f"| `{statement}`, s | {seconds:.3f} |")
+    if args.frames:
+        before, growth = memory_growth(detector, reconstructor, image, args.frames)
+        print(f"| resident after {WARM_FRAMES} frames, MB | {before:.0f} |")
+        print(f"| added by {args.frames} frames more, MB | {growth:+.1f} |")
+
+
+if __name__ == "__main__":
+    main()
