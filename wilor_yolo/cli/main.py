@@ -23,6 +23,7 @@ VERBS = {
     "weights": "info about weight files; convert the released checkpoints",
     "data": "convert, check and show data sets",
     "synth": "render synthetic training pictures",
+    "annotate": "turn videos and pictures into a hand data set",
     "evaluate": "measure the detector or the reconstructor on annotated data",
     "bench": "measure the speed of the chain on this machine",
     "doctor": "check this installation",

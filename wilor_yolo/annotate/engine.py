@@ -1,0 +1,339 @@
+"""The job: sources in, a hand data set out. A chunk of a video (or of the pictures) is its unit.
+
+A chunk counts as done when its manifest `parts/<chunk>.jsonl` is there, which is written last. A
+killed job is started again with the same command, does the chunks that are missing, and loses the
+work of one chunk at most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import HandError, ImageError
+from ..geometry import default_intrinsics
+from ..images import exif_focal
+from ..metrics.detection import UNKNOWN
+from ..skeleton import JOINT_NAMES, RIGHT, SIDE_NAMES
+from .ensemble import Ensemble
+from .fitting import FittedHands, HandFitter
+from .frames import Item, NearCopies, SampledFrame, VideoReader, find_items, read_picture
+from .fusion import FusedHand
+from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg, write_text
+
+__all__ = ["AnnotationJob", "JobSettings", "JobSummary"]
+
+ENGINE = 1  # raise when the same job makes other labels than before
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """What decides the result, beside the detectors.
+
+    Attributes:
+        rate: frames a second of a video to look at; 0 for all.
+        chunk: seconds of video in a chunk; pictures: pictures in a chunk.
+        near_copy_bits: frames whose perceptual hashes differ in at most so many of 63 bits are one;
+            -1 keeps them all.
+        keep: fused confidence from which a hand is believed.
+        unsure: fused confidence from which a hand that is not believed makes its picture unfit for
+            detector training, because it may be an unlabelled hand.
+        least_size: px; smaller hands are not believed.
+        test_share: share of the videos (a picture is its own video) that go to the test part.
+        keep_empty: write pictures in which nobody saw a hand, as background.
+        fit: fit hands; without, only boxes, sides and landmarks are written.
+        source: name of the data set in the shards.
+    """
+
+    rate: float = 2.0
+    chunk: float = 60.0
+    pictures: int = 100
+    near_copy_bits: int = 3
+    keep: float = 0.45
+    unsure: float = 0.2
+    least_size: float = 16.0
+    test_share: float = 0.05
+    keep_empty: bool = False
+    fit: bool = True
+    source: str = "annotate"
+
+
+@dataclass
+class JobSummary:
+    """Counts of a run, and the troubles by kind."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        parts = [f"{number} {what}" for what, number in sorted(self.counts.items())]
+        return f"{', '.join(parts) or 'nothing to do'}; {self.seconds:.0f} s"
+
+
+class AnnotationJob:
+    """Annotates videos and pictures into a folder.
+
+    Args:
+        out: the data set's folder; a job that was stopped goes on in it.
+        ensemble: the detectors.
+        fitter: None with ``settings.fit=False``.
+        settings: see :class:`JobSettings`.
+        report: called with lines of progress.
+
+    Raises:
+        HandError: the folder holds a job with other settings or detectors.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        ensemble: Ensemble,
+        fitter: HandFitter | None,
+        settings: JobSettings | None = None,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self.settings = settings or JobSettings()
+        if self.settings.fit and fitter is None:
+            raise HandError("fit=True needs a fitter.")
+        self.out, self.ensemble, self.fitter, self.report = Path(out), ensemble, fitter, report
+        self.folder = DatasetFolder(self.out, self.settings.source)
+        self.summary = JobSummary()
+        self._version = _version()
+        (self.out / "parts").mkdir(parents=True, exist_ok=True)
+        self._keep_settings()
+
+    def run(self, source: str | Path) -> JobSummary:
+        """Annotate everything of a source (see :func:`.frames.find_items`)."""
+        started = time.perf_counter()
+        items = find_items(source)
+        videos = [item for item in items if item.is_video]
+        pictures = [item for item in items if not item.is_video]
+        try:
+            for number, video in enumerate(videos, start=1):
+                self._video(video)
+                self.report(f"{number}/{len(videos)} videos; {self.summary}")
+            size = self.settings.pictures
+            for i in range(0, len(pictures), size):
+                self._pictures(pictures[i : i + size])
+                done = min(i + size, len(pictures))
+                self.summary.seconds = time.perf_counter() - started
+                self.report(f"{done}/{len(pictures)} pictures; {self.summary}")
+        finally:
+            self.summary.seconds = time.perf_counter() - started
+            self._assemble()
+        return self.summary
+
+    def _video(self, item: Item) -> None:
+        marker = self.out / "parts" / f"{item.name}.done"
+        if marker.exists():
+            self.summary.counts["videos done before"] += 1
+            return
+        prefix = f"{item.name}-"
+        done = {
+            int(path.stem[len(prefix) :])
+            for path in (self.out / "parts").glob(f"{prefix}*.jsonl")
+            if path.stem[len(prefix) :].isdigit()
+        }
+        failed = False
+        try:
+            with VideoReader(item, self.settings.rate, self.settings.chunk) as reader:
+                for chunk, frames in _by_chunk(reader.frames(done)):
+                    failed |= not self._chunk(f"{prefix}{chunk:05d}", frames)
+        except ImageError as error:
+            self._trouble(str(item.path), 0.0, str(error), "videos unreadable")
+            return
+        if not failed:
+            write_text(marker, "")
+            self.summary.counts["videos"] += 1
+
+    def _pictures(self, items: list[Item]) -> None:
+        names = "\n".join(item.name for item in items)
+        chunk = f"pictures-{hashlib.sha1(names.encode()).hexdigest()[:12]}"
+        if (self.out / "parts" / f"{chunk}.jsonl").exists():
+            self.summary.counts["pictures done before"] += len(items)
+            return
+
+        def read() -> Iterator[SampledFrame]:
+            for item in items:
+                try:
+                    yield read_picture(item)
+                except ImageError as error:
+                    self._trouble(str(item.path), 0.0, str(error), "pictures unreadable")
+
+        self._chunk(chunk, read())
+
+    def _chunk(self, chunk: str, frames: Iterable[SampledFrame]) -> bool:
+        """Annotate and write one chunk; False if it could not be written."""
+        copies = NearCopies(self.settings.near_copy_bits)
+        annotated = []
+        for frame in frames:
+            self.summary.counts["frames seen"] += 1
+            if not copies.is_new(frame.image):
+                self.summary.counts["near-copies"] += 1
+                continue
+            result = self._annotate(frame)
+            if result is not None:
+                annotated.append(result)
+        try:
+            self.folder.write_chunk(chunk, annotated, self._fit(annotated), self._version)
+        except (OSError, HandError) as error:  # a full disk: the next run does the chunk again
+            where = annotated[0].name.path if annotated else chunk
+            reason = getattr(error, "strerror", None) or str(error)
+            self._trouble(where, 0.0, f"chunk {chunk} not written: {reason}", "chunks not written")
+            return False
+        self.summary.counts["chunks"] += 1
+        return True
+
+    def _annotate(self, frame: SampledFrame) -> AnnotatedFrame | None:
+        """The believed hands of a frame; None when there is nothing to write."""
+        image, settings = frame.image, self.settings
+        path, when = frame.name.path, frame.time
+        hands = self.ensemble(
+            image, frame.name, lambda what: self._trouble(path, when, what, "detector failures")
+        )
+        believed = [hand for hand in hands if self._believed(hand)]
+        unsure = sum(
+            hand.confidence >= settings.unsure for hand in hands if not self._believed(hand)
+        )
+        if not believed:
+            self.summary.counts["frames without hands" if not unsure else "frames unsure"] += 1
+            if unsure or not settings.keep_empty:
+                return None
+        self.summary.counts["frames written"] += 1
+        self.summary.counts["hands"] += len(believed)
+        height, width = image.shape[:2]
+        is_picture = frame.name.index == 0 and frame.time == 0
+        focal = exif_focal(path, width, height) if is_picture else None
+        video = frame.name.video
+        stem = f"{video}/{frame.name.index:06d}"
+        return AnnotatedFrame(
+            name=frame.name,
+            time=frame.time,
+            scene=frame.scene,
+            size=(width, height),
+            K=default_intrinsics(width, height, focal),
+            stem=stem,
+            part=self._part(video),
+            hands=believed,
+            views=[cut_view(image, hand.box) for hand in believed],
+            unsure=unsure,
+            image=encode_jpeg(image),
+        )
+
+    def _believed(self, hand: FusedHand) -> bool:
+        size = float((hand.box[2:] - hand.box[:2]).max())
+        return hand.confidence >= self.settings.keep and size >= self.settings.least_size
+
+    def _fit(self, frames: list[AnnotatedFrame]) -> list[list[tuple[FittedHands, int] | None]]:
+        """For each hand of each frame its fit; None without landmarks, side or fitting.
+
+        The side must be known: seen in one view, a left hand's landmarks are those of a right hand
+        with its depths turned over.
+        """
+        fits: list[list[tuple[FittedHands, int] | None]] = [[None] * len(f.hands) for f in frames]
+        if not self.settings.fit or self.fitter is None:
+            return fits
+        wanted = [
+            (i, j)
+            for i, frame in enumerate(frames)
+            for j, hand in enumerate(frame.hands)
+            if hand.keypoints is not None and hand.side != UNKNOWN
+        ]
+        if not wanted:
+            return fits
+        hands = [frames[i].hands[j] for i, j in wanted]
+        fitted = self.fitter(
+            np.stack([np.asarray(hand.keypoints) for hand in hands]),
+            np.array([hand.side == RIGHT for hand in hands]),
+            np.stack([frames[i].K for i, _ in wanted]),
+        )
+        for number, (i, j) in enumerate(wanted):
+            fits[i][j] = (fitted, number)
+            status = fitted.status[number]
+            self.summary.counts[f"fits {status}"] += 1
+        return fits
+
+    def _part(self, video: str) -> str:
+        """Train or test, from the video's name alone: adding videos moves none of the others."""
+        draw = int(hashlib.sha1(video.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+        return "test" if draw < self.settings.test_share else "train"
+
+    def _trouble(self, file: str, when: float, what: str, kind: str) -> None:
+        """Log what went wrong; the rest goes on."""
+        self.summary.counts[kind] += 1
+        row = json.dumps({"file": file, "time": round(when, 3), "kind": kind, "what": what})
+        try:
+            with (self.out / "trouble.jsonl").open("a", encoding="utf-8") as log:
+                log.write(row + "\n")
+        except OSError:  # the disk is full: the log must not end the job
+            self.report(f"{file} at {when:.1f} s: {what}")
+
+    def _keep_settings(self) -> None:
+        """Write the settings beside the data, or compare with those that are there."""
+        wanted: dict[str, Any] = {
+            "engine": ENGINE,
+            "detectors": self.ensemble.names,
+            **asdict(self.settings),
+        }
+        path = self.out / "settings.json"
+        if not path.exists():
+            write_text(path, json.dumps(wanted, indent=1) + "\n")
+            return
+        have = json.loads(path.read_text(encoding="utf-8"))
+        differ = [f"{k}={have.get(k)}" for k in wanted if have.get(k) != wanted[k]]
+        if differ:
+            raise HandError(
+                f"{self.out} holds a job with {', '.join(differ)}; use the same or another out=."
+            )
+
+    def _assemble(self) -> None:
+        """manifest.jsonl, the data YAML and the lists of videos, from the chunks that are done."""
+        parts = sorted((self.out / "parts").glob("*.jsonl"))
+        temporary = self.out / f"manifest.jsonl.{os.getpid()}.part"
+        videos: dict[str, dict[str, Any]] = {"train": {}, "test": {}}
+        with temporary.open("w", encoding="utf-8") as manifest:
+            for part in parts:
+                text = part.read_text(encoding="utf-8")
+                manifest.write(text)
+                for line in text.splitlines():
+                    row = json.loads(line)
+                    entry = videos[row["part"]].setdefault(
+                        row["video"], {"res": [row["height"], row["width"]], "length": 0}
+                    )
+                    entry["length"] += 1
+        os.replace(temporary, self.out / "manifest.jsonl")
+        for name, entries in videos.items():
+            if entries:
+                text = json.dumps(entries, indent=1)
+                write_text(self.out / "WHIM" / f"{name}_video_ids.json", text)
+        write_text(self.out / "data.yaml", _data_yaml(self.out, bool(videos["test"])))
+
+
+def _by_chunk(frames: Iterator[SampledFrame]) -> Iterator[tuple[int, Iterator[SampledFrame]]]:
+    from itertools import groupby
+
+    yield from groupby(frames, key=lambda frame: frame.chunk)
+
+
+def _data_yaml(out: Path, has_test: bool) -> str:
+    names = "\n".join(f"  {side}: {name}" for side, name in SIDE_NAMES.items())
+    return (
+        f"path: {out.resolve()}\ntrain: images/train\n"
+        f"val: images/{'test' if has_test else 'train'}\n"
+        f"nc: 2\nnames:\n{names}\nkpt_shape: [{len(JOINT_NAMES)}, 3]\n"
+    )
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return f"wilor_yolo {__version__}, engine {ENGINE}"

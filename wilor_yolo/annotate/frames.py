@@ -1,0 +1,235 @@
+"""Which pictures of a job are looked at: sampling in time, scenes, near-copies."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import ImageError
+from ..images import read_image
+from ..sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from .candidates import FrameName
+
+__all__ = [
+    "Item",
+    "NearCopies",
+    "SampledFrame",
+    "VideoReader",
+    "find_items",
+    "histogram_change",
+    "perceptual_hash",
+    "read_picture",
+]
+
+SCENE_CHANGE = 0.5  # of 0 (same colours) to 1 (none in common): a cut
+_HASH_SIDE = 8
+_LONGEST_NAME = 60  # the members of a shard may have names of 100 characters
+_BINS = (8, 4, 4)  # hue, saturation, value
+
+
+@dataclass(frozen=True)
+class Item:
+    """A video or picture of the job.
+
+    Attributes:
+        path: the file.
+        name: unique in the job, fit for a file name: the unit of the train/test split.
+        is_video: or a picture.
+    """
+
+    path: Path
+    name: str
+    is_video: bool
+
+
+@dataclass(frozen=True)
+class SampledFrame:
+    """A picture to annotate.
+
+    Attributes:
+        name: which one it is.
+        time: seconds from the start of the video.
+        chunk: number of the piece of work it belongs to.
+        scene: number of the scene within the chunk.
+        image: (H, W, 3) uint8 BGR.
+    """
+
+    name: FrameName
+    time: float
+    chunk: int
+    scene: int
+    image: np.ndarray = field(repr=False)
+
+
+def find_items(source: str | Path) -> list[Item]:
+    """The videos and pictures of a source, sorted by path.
+
+    Args:
+        source: a file, a folder (searched with its subfolders), or a `.txt` list of these.
+
+    Raises:
+        ImageError: nothing there.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise ImageError(f"{source} does not exist; give a video, picture, folder or list.")
+    roots = [path]
+    if path.is_file() and path.suffix.lower() == ".txt":
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        names = [line.strip() for line in lines if line.strip() and line.lstrip()[0] != "#"]
+        roots = [Path(n) if Path(n).exists() else path.parent / n for n in names]
+    files: list[tuple[Path, Path]] = []  # path, and what its name is counted from
+    for root in roots:
+        if root.is_dir():
+            inside = (p for p in sorted(root.rglob("*")) if p.is_file() and p.name[0] != ".")
+            files += [(p, p.relative_to(root)) for p in inside]
+        else:
+            files.append((root, Path(root.name)))
+    items: list[Item] = []
+    taken: set[str] = set()
+    for file, relative in files:
+        suffix = file.suffix.lower()
+        if suffix not in VIDEO_SUFFIXES | PICTURE_SUFFIXES:
+            continue
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", relative.with_suffix("").as_posix())
+        if name.lower() in taken or len(name) > _LONGEST_NAME:
+            digest = hashlib.sha1(relative.as_posix().encode()).hexdigest()[:8]
+            name = f"{name[:_LONGEST_NAME]}_{digest}"
+        taken.add(name.lower())
+        items.append(Item(file, name, suffix in VIDEO_SUFFIXES))
+    if not items:
+        raise ImageError(f"{source} holds no videos and no pictures.")
+    return items
+
+
+def read_picture(item: Item, chunk: int = 0) -> SampledFrame:
+    """A picture of the job; every picture is a scene of its own.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    return SampledFrame(FrameName(item.name, 0, str(item.path)), 0.0, chunk, 0, read_image(item.path))
+
+
+class VideoReader:
+    """Frames of a video at even times, in one pass.
+
+    Times are the container's, so that a variable frame rate is sampled evenly too.
+
+    Args:
+        item: the video.
+        rate: frames a second to take; 0 takes every frame.
+        chunk: seconds in a chunk.
+
+    Raises:
+        ImageError: the video cannot be opened.
+    """
+
+    def __init__(self, item: Item, rate: float, chunk: float) -> None:
+        self._item, self._rate, self._chunk = item, rate, chunk
+        if not item.path.is_file():
+            raise ImageError(f"{item.path} does not exist.")
+        if item.path.stat().st_size == 0:
+            raise ImageError(f"{item.path} is empty (0 bytes).")
+        self._capture = cv2.VideoCapture(str(item.path))
+        if not self._capture.isOpened():
+            raise ImageError(f"{item.path} is damaged or no video we can read.")
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = float(fps) if 0 < fps < 1000 else 30.0
+        self.decoded = 0
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._capture.release()
+
+    def frames(self, done: Iterable[int] = ()) -> Iterator[SampledFrame]:
+        """The sampled frames in order, without those of the chunks in `done`.
+
+        Raises:
+            ImageError: not one frame could be decoded.
+        """
+        skip = set(done)
+        due, index, last, scene = 0.0, 0, -1.0, 0
+        step = 1 / self._rate if self._rate else 0.0
+        before: SampledFrame | None = None
+        while self._capture.grab():
+            time = last = self._time(index, last)
+            chunk = int(time // self._chunk)
+            if time + 1e-6 >= due:
+                due = (np.floor(time / step + 1e-6) + 1) * step if step else 0.0
+                self.decoded += chunk in skip
+                good, image = (False, None) if chunk in skip else self._capture.retrieve()
+                if good and image is not None and image.size:
+                    self.decoded += 1
+                    if before is None or before.chunk != chunk:
+                        scene = 0
+                    elif histogram_change(before.image, image) > SCENE_CHANGE:
+                        scene += 1
+                    name = FrameName(self._item.name, index, str(self._item.path))
+                    before = SampledFrame(name, time, chunk, scene, image)
+                    yield before
+            index += 1
+        if not self.decoded:
+            raise ImageError(f"{self._item.path} holds no frame that can be decoded.")
+
+    def _time(self, index: int, last: float) -> float:
+        """Seconds of the frame just grabbed; by its number when the container says nonsense."""
+        time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if not np.isfinite(time) or time < last or (index and time <= 0):
+            time = max(index / self.fps, last)
+        return float(time)
+
+
+class NearCopies:
+    """Remembers perceptual hashes and tells near-copies.
+
+    Args:
+        bits: how many of 63 bits two pictures may differ in to count as one.
+    """
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._seen: list[int] = []
+
+    def is_new(self, image: np.ndarray) -> bool:
+        """Whether no picture so far looked like this one; it is remembered then."""
+        if self._bits < 0:
+            return True
+        value = perceptual_hash(image)
+        if any(bin(other ^ value).count("1") <= self._bits for other in self._seen):
+            return False
+        self._seen.append(value)
+        return True
+
+
+def perceptual_hash(image: np.ndarray) -> int:
+    """63 bits of a picture's coarse structure: signs of its low cosine waves against their median.
+
+    Scaling, compression and small changes of light move few of them.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    waves = cv2.dct(small)[:_HASH_SIDE, :_HASH_SIDE].ravel()[1:]  # without the mean brightness
+    bits = waves > np.median(waves)
+    return int(sum(1 << i for i, bit in enumerate(bits) if bit))
+
+
+def histogram_change(first: np.ndarray, second: np.ndarray) -> float:
+    """Share of the colours, 0 to 1, that two pictures (BGR) do not have in common."""
+    one, other = (_histogram(image) for image in (first, second))
+    return float(1 - np.minimum(one, other).sum())
+
+
+def _histogram(image: np.ndarray) -> np.ndarray:
+    small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
+    hsv = cv2.cvtColor(small, cv2.COLOR_BGR2HSV)
+    ranges = [0, 180, 0, 256, 0, 256]
+    return cv2.calcHist([hsv], [0, 1, 2], None, list(_BINS), ranges) / small[..., 0].size

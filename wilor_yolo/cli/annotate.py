@@ -1,0 +1,179 @@
+"""``wilor-yolo annotate``: videos and pictures in, a hand data set out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import HandError
+from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole, yes_no
+
+if TYPE_CHECKING:
+    from ..annotate.ensemble import Ensemble
+    from ..annotate.fitting import HandFitter
+
+__all__ = ["HELP", "run"]
+
+
+def _names(value: str) -> tuple[str, ...]:
+    """Words with commas between."""
+    return tuple(part.strip() for part in value.strip("[]()").split(",") if part.strip())
+
+
+@dataclass(frozen=True)
+class AnnotateOptions:
+    """The keys of ``wilor-yolo annotate``."""
+
+    source: str = key(..., text, "a video, picture, folder (with subfolders) or .txt list of these")
+    out: str = key(..., text, "folder of the data set; a job that was stopped goes on in it")
+    detectors: tuple[str, ...] = key(
+        ("mediapipe", "wilor_yolo"),
+        _names,
+        "with commas: mediapipe, wilor_yolo (the shipped detector), the path of any Ultralytics "
+        "hand model, a .json of detections, or a folder of OpenPose JSON files",
+    )
+    mediapipe: str | None = key(
+        None, maybe(text), "mediapipe 0.10.21 wheel or folder of its .tflite files", "the cache"
+    )
+    people: str | None = key(
+        None, maybe(text), "Ultralytics person or pose model; hands are looked for in people too"
+    )
+    people_conf: float = key(0.65, number(0, 1), "lowest score of a person")
+    full_frame: bool = key(True, yes_no, "look at the full frame too when people= is given")
+    conf: float = key(0.25, number(0, 1), "lowest score of an Ultralytics hand model")
+    imgsz: int | None = key(
+        None, maybe(whole(32, 8192)), "longer side Ultralytics hand models see, px", "their own"
+    )
+    device: str = key("cpu", text, "for Ultralytics models and fitting: cpu, cuda:0, ...")
+    rate: float = key(2.0, number(0), "frames a second of a video to look at; 0: all")
+    chunk: float = key(60.0, number(1), "seconds of video in a chunk, the unit of resuming")
+    near_copy_bits: int = key(3, whole(-1, 63), "drop frames this like another; -1: keep all")
+    keep: float = key(0.45, number(0, 1), "fused confidence from which a hand is believed")
+    unsure: float = key(
+        0.2, number(0, 1), "from which a hand not believed keeps its picture out of the labels"
+    )
+    test_share: float = key(0.05, number(0, 1), "share of the videos that go to the test part")
+    keep_empty: bool = key(False, yes_no, "write pictures without hands, as background")
+    fit: bool = key(True, yes_no, "fit the hand model (Eqs. 2 to 4)")
+    projection: str = key("full", choice("full", "weak"), "camera of the fit; the paper: weak")
+    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    prior: str | None = key(None, maybe(text), "mesh prior .npz of that hand", "the free hand's")
+    limits: str | None = key(None, maybe(text), "biomechanical limits .yaml", "ours")
+    name: str = key("annotate", text, "name of the data set in the shards")
+
+
+HELP = f"""\
+wilor-yolo annotate: boxes, sides, landmarks and fitted hands of videos and pictures
+
+  wilor-yolo annotate source=videos/ out=mydata
+  wilor-yolo annotate source=list.txt out=mydata people=yolo11n.pt mediapipe=mediapipe.whl
+  wilor-yolo annotate source=shots/ out=mydata detectors=wilor_yolo,openpose_json/ rate=5
+
+Run it again to go on after a stop. See docs/annotate.md.
+
+Keys [defaults]:
+{describe_keys(AnnotateOptions)}
+"""
+
+
+def run(args: list[str]) -> int:
+    """Run the verb; 1 when something could not be read or written."""
+    options = read_keys(AnnotateOptions, args, "annotate")
+    if options.unsure > options.keep:
+        raise HandError(f"unsure={options.unsure} is above keep={options.keep}; lower it.")
+    if options.hand_model and options.fit and not (options.prior and options.limits):
+        raise HandError(
+            "another hand_model= needs its own prior= and limits=: make them with "
+            "python -m wilor_yolo.annotate.build_priors --hand ..."
+        )
+    if not Path(options.source).exists():
+        raise HandError(f"{options.source} does not exist; check source=.")
+    from ..annotate.engine import AnnotationJob, JobSettings
+
+    settings = JobSettings(
+        rate=options.rate,
+        chunk=options.chunk,
+        near_copy_bits=options.near_copy_bits,
+        keep=options.keep,
+        unsure=options.unsure,
+        test_share=options.test_share,
+        keep_empty=options.keep_empty,
+        fit=options.fit,
+        source=options.name,
+    )
+    job = AnnotationJob(
+        options.out, _ensemble(options), _fitter(options) if options.fit else None, settings, _say
+    )
+    summary = job.run(options.source)
+    print(f"{options.out}: {summary}")
+    bad = [kind for kind in summary.counts if kind.endswith(("unreadable", "failures", "written"))]
+    bad = [kind for kind in bad if kind != "frames written"]
+    if bad:
+        print(f"see {Path(options.out) / 'trouble.jsonl'}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _ensemble(options: AnnotateOptions) -> Ensemble:
+    from ..annotate.ensemble import Ensemble
+    from ..annotate.stored_finder import stored_finder
+
+    finders, stored = [], []
+    for wanted in options.detectors:
+        path = Path(wanted)
+        if wanted in _BUILT_IN:
+            finders.append(_BUILT_IN[wanted](options))
+        elif path.is_dir() and not path.name.endswith("_openvino_model") or path.suffix == ".json":
+            stored.append(stored_finder(path))
+        else:
+            from ..annotate.yolo_finder import YoloFinder
+
+            finders.append(
+                YoloFinder(path, conf=options.conf, imgsz=options.imgsz, device=options.device)
+            )
+    people = None
+    if options.people is not None:
+        from ..annotate.yolo_finder import PersonFinder
+
+        people = PersonFinder(options.people, options.people_conf, device=options.device)
+    return Ensemble(finders, stored, people, options.full_frame)
+
+
+def _mediapipe(options: AnnotateOptions):
+    from ..annotate.mediapipe_tflite import MediaPipeFinder
+
+    return MediaPipeFinder(options.mediapipe)
+
+
+def _shipped(options: AnnotateOptions):
+    from ..annotate.yolo_finder import YoloFinder
+
+    return YoloFinder(conf=options.conf, imgsz=options.imgsz, device=options.device)
+
+
+_BUILT_IN: dict[str, Callable[[AnnotateOptions], object]] = {
+    "mediapipe": _mediapipe,
+    "wilor_yolo": _shipped,
+}
+
+
+def _fitter(options: AnnotateOptions) -> HandFitter:
+    from ..annotate.biomechanics import read_limits
+    from ..annotate.fitting import FitSettings, HandFitter
+    from ..annotate.mesh_prior import load_prior
+    from ..mano.files import load_hand_model
+    from ..mano.layer import HandLayer
+
+    return HandFitter(
+        HandLayer(load_hand_model(options.hand_model)),
+        load_prior(options.prior),
+        read_limits(options.limits),
+        FitSettings(projection=options.projection),
+        options.device,
+    )
