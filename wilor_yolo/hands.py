@@ -62,7 +62,7 @@ class ManoParameters:
     transl: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hands:
     """N hands of one picture. Fields after `image_size` are None until reconstruction.
 
@@ -217,26 +217,32 @@ class Hands:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            HandError: another schema, or unknown or missing fields.
+            HandError: another schema, unknown or missing fields, or a field of a wrong shape.
         """
         if data.get("schema") != SCHEMA:
             raise HandError(f"expected schema {SCHEMA!r}, got {data.get('schema')!r}.")
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(data) - known - {"schema"})
-        missing = sorted({"bbox_xyxy", "confidence", "is_right", "image_size"} - set(data))
+        present = {name for name, value in data.items() if value is not None}
+        missing = sorted({"bbox_xyxy", "confidence", "is_right", "image_size"} - present)
         if unknown or missing:
             raise HandError(f"hands data has unknown fields {unknown} and lacks {missing}.")
-        values: dict[str, Any] = {}
-        for name in known & set(data):
-            value = data[name]
-            if name in ("source", "image_size") or value is None:
-                values[name] = tuple(value) if name == "image_size" else value
-            else:
-                values[name] = np.asarray(value, dtype=_DTYPES.get(name, np.float32))
+        values = {name: _field(name, data[name]) for name in known & set(data)}
         count = len(values["bbox_xyxy"])
         for name, shape in _SHAPES.items():
-            if values.get(name) is not None:
-                values[name] = values[name].reshape(count, *shape)
+            array = values.get(name)
+            if array is None:
+                continue
+            if array.size == 0 and count == 0:  # an empty list has lost its other axes
+                values[name] = array.reshape(count, *shape)
+            elif array.shape != (count, *shape):
+                raise HandError(
+                    f"hands data: {name} has shape {array.shape}, not {(count, *shape)}."
+                )
+        for name, columns in (("K", (3, 3)), ("faces", (3,))):
+            array = values.get(name)
+            if array is not None and (array.ndim, array.shape[-len(columns) :]) != (2, columns):
+                raise HandError(f"hands data: {name} has shape {array.shape}.")
         return cls(**values)
 
     def to_json(self, path: str | Path) -> None:
@@ -269,8 +275,11 @@ class Hands:
 
 
 _DTYPES: dict[str, type] = {"is_right": np.bool_, "track_id": np.int64, "faces": np.int32}
-_SHAPES = {
+_SHAPES: dict[str, tuple[int, ...]] = {
     "bbox_xyxy": (4,),
+    "confidence": (),
+    "is_right": (),
+    "track_id": (),
     "keypoints_2d_detector": (21, 3),
     "vertices": (778, 3),
     "joints": (21, 3),
@@ -280,6 +289,19 @@ _SHAPES = {
     "betas": (10,),
     "cam_t": (3,),
 }
+
+
+def _field(name: str, value: Any) -> Any:
+    """One field of JSON data as `Hands` holds it."""
+    try:
+        if name == "image_size":
+            width, height = value
+            return int(width), int(height)
+        if name == "source" or value is None:
+            return value
+        return np.asarray(value, dtype=_DTYPES.get(name, np.float32))
+    except (TypeError, ValueError, OverflowError):
+        raise HandError(f"hands data: {name} is not what it should be.") from None
 
 
 def _rounded(value: np.ndarray) -> list:
