@@ -148,7 +148,9 @@ def test_ray_frame_looks_at_the_crop(make_hand, is_right):
     )
     view = plain_view(tilted, 1.5)
     seen = view_labels(tilted, view)
-    blind = view_labels(replace(tilted, K=None), view)
+    blind = view_labels(tilted, view, "camera")
+    without = view_labels(replace(tilted, K=None), view)
+    np.testing.assert_array_equal(blind.joints_3d, without.joints_3d)
 
     def misfit(labels):
         x = labels.joints_3d[:, :2] - labels.joints_3d[:, :2].mean(0)

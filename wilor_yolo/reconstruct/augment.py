@@ -110,7 +110,7 @@ class CropLabels:
         joints_3d_weight: 0 when unknown.
         pose: (16, 3) axis-angle, *not yet turned*: rotation 0 must be multiplied by `turn`.
         turn: (3, 3) from the camera frame of the right-hand view to the view's own: into the ray
-            frame if the camera is known, then about the optical axis.
+            frame if that is asked for and the camera is known, then about the optical axis.
         betas: (10,).
         has_parameters: whether pose and betas are known.
     """
@@ -173,17 +173,23 @@ def take_crop(image: np.ndarray, view: CropView, size: int) -> np.ndarray:
     )
 
 
-def view_turn(sample: HandSample, view: CropView) -> np.ndarray:
-    """(3, 3) see `CropLabels.turn`."""
-    if sample.K is None:
+def view_turn(sample: HandSample, view: CropView, frame: str = "ray") -> np.ndarray:
+    """(3, 3) see `CropLabels.turn`; `frame` is `NetworkConfig.frame`."""
+    if frame == "camera" or sample.K is None:
         return view.turn
     to_ray = ray_rotation(view.center, sample.K)[0]
     return view.turn @ (mirror_rotation(to_ray) if view.mirrored else to_ray)
 
 
-def view_labels(sample: HandSample, view: CropView) -> CropLabels:
-    """Move a sample's labels into a view (the mirror law of this file)."""
-    turn = view_turn(sample, view)
+def view_labels(sample: HandSample, view: CropView, frame: str = "ray") -> CropLabels:
+    """Move a sample's labels into a view (the mirror law of this file).
+
+    Args:
+        sample: its labels are in its picture's camera frame.
+        view: of that picture.
+        frame: `NetworkConfig.frame`: "ray" or "camera".
+    """
+    turn = view_turn(sample, view, frame)
     keypoints = np.zeros((21, 3), np.float32)
     keypoints[:, 2] = sample.keypoints_2d[:, 2]
     known = keypoints[:, 2] > 0

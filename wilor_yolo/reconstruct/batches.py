@@ -98,7 +98,7 @@ def make_batch(
             rng = np.random.default_rng(rng_keys[i])
             view = random_view(sample, rng, augment, network.box_scale, network.visible)
             crops[i] = change_colours(take_crop(sample.image, view, size), rng, augment)
-        labels.append(view_labels(sample, view))
+        labels.append(view_labels(sample, view, network.frame))
         keys.append(f"{sample.source}/{sample.key}")
     return HandBatch(torch.from_numpy(normalise(crops)), _collate(labels), keys)
 
