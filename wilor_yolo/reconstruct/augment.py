@@ -151,15 +151,13 @@ def random_view(
 
 def take_crop(image: np.ndarray, view: CropView, size: int) -> np.ndarray:
     """Warp a view out of a picture: (size, size, 3) uint8 BGR, black outside the picture."""
-    shrink = int(view.side / size)
+    shrink = min(round(view.side / size), max(image.shape[:2]))
     center, side = view.center, view.side
     if shrink >= 2:  # far smaller than the picture shows it: average first against aliasing
-        height, width = image.shape[0] // shrink, image.shape[1] // shrink
-        image = cv2.resize(
-            image[: height * shrink, : width * shrink],
-            (width, height),
-            interpolation=cv2.INTER_AREA,
-        )
+        rows, columns = -(-image.shape[0] // shrink), -(-image.shape[1] // shrink)
+        below, beside = rows * shrink - image.shape[0], columns * shrink - image.shape[1]
+        whole = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        image = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
         center, side = (center + 0.5) / shrink - 0.5, side / shrink
     # Crop pixel u (centre of pixel 0 at 0) shows crop unit (u + 0.5) / size - 0.5.
     back = view.linear.T * (side / size)
