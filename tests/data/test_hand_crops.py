@@ -87,9 +87,7 @@ def test_unsure_small_and_contradicted_hands(tmp_path):
         _row("nothing", []),
     ]
     summary = convert_hand_crops(_folder(tmp_path / "in", rows), tmp_path / "out")
-    confidence = {
-        s.key: float(s.keypoints_2d[0, 2]) for s in iterate_samples(tmp_path / "out")
-    }
+    confidence = {s.key: float(s.keypoints_2d[0, 2]) for s in iterate_samples(tmp_path / "out")}
     assert confidence == pytest.approx({"contradicted_0": 0.45, "confirmed_0": 0.9})
     assert summary.left_out == {"hands below the least score": 1, "hands too small": 1}
     assert "train" in str(summary) and "left out: 1 hands too small" in str(summary)
