@@ -21,6 +21,20 @@ _CHOICES = {
     "cam_origin": ("palm", "model"),
     "frame": ("ray", "camera"),
 }
+_RANGES: dict[str, tuple[float, float]] = {
+    "image_size": (16, 4096),
+    "visible": (0.1, 1.0),
+    "patch_size": (1, 256),
+    "patch_padding": (0, 256),
+    "dim": (4, 65536),
+    "depth": (0, 1000),
+    "heads": (1, 1000),
+    "mlp_ratio": (0.1, 100.0),
+    "drop_path": (0.0, 0.99),
+    "scales": (0, 3),
+    "iterations": (1, 100),
+    "box_scale": (0.5, 10.0),
+}
 
 
 @dataclass(frozen=True)
@@ -83,14 +97,17 @@ class NetworkConfig:
     mean_cam: tuple[float, float, float] = (7.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name), field.default)
+        for name, (least, most) in _RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                raise HandError(f"{name}={getattr(self, name)} lies outside {least} to {most}.")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 given, known = getattr(self, name), ", ".join(choices)
                 raise HandError(f"{name}={given!r} is unknown; choose one of {known}.")
         if self.depth and self.dim % self.heads:
             raise HandError(f"dim={self.dim} is not a multiple of heads={self.heads}.")
-        if not 0 <= self.scales <= 3:
-            raise HandError(f"scales={self.scales} is out of range; use 0, 1, 2 or 3.")
         if self.stem == "patch" and self.visible_width % self.patch_size:
             raise HandError(
                 f"the visible {self.visible_width} px are no multiple of "
@@ -109,14 +126,16 @@ class NetworkConfig:
         Raises:
             HandError: an unknown key, with the nearest known one.
         """
+        if not isinstance(data, dict):
+            raise HandError(f"a network is described by keys and values, not by {data!r}.")
         known = [field.name for field in fields(cls)]
         for key in data:
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
+                near = difflib.get_close_matches(str(key), known, 1)
                 hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
                 raise HandError(f"unknown network key {key!r}. {hint}")
         values = dict(data)
-        if "mean_cam" in values:
+        if isinstance(values.get("mean_cam"), list):
             values["mean_cam"] = tuple(values["mean_cam"])
         return cls(**values)
 
@@ -125,20 +144,49 @@ class NetworkConfig:
         """From a yaml file, or by the name of one that ships with us (``"vit-tiny"``).
 
         Raises:
-            HandError: no such file or name, or an unknown key in it.
+            HandError: no such file or name, no yaml, or an unknown key or value in it.
         """
         path = Path(source)
-        folder = resources.files(__package__) / "cfg" / "networks"
-        if not path.is_file():
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+        else:
+            folder = resources.files(__package__) / "cfg" / "networks"
             shipped = folder / (path.name if path.suffix else f"{path.name}.yaml")
-            if not shipped.is_file():
+            if len(path.parts) > 1 or not shipped.is_file():
                 names = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
                 raise HandError(
                     f"no network {str(source)!r}; give a yaml file or one of {', '.join(names)}."
                 )
-            return cls.from_dict(yaml.safe_load(shipped.read_text(encoding="utf-8")))
-        return cls.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+            text = shipped.read_text(encoding="utf-8")
+        try:
+            data = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            reason = str(error).splitlines()[0]
+            raise HandError(f"{path} is no yaml file ({reason}).") from None
+        return cls.from_dict({} if data is None else data)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for yaml or JSON; the inverse of :meth:`from_dict`."""
         return {**asdict(self), "mean_cam": list(self.mean_cam)}
+
+
+def _check_type(name: str, value: Any, default: Any) -> None:
+    if name == "mean_cam":
+        good = isinstance(value, tuple) and len(value) == 3 and all(map(_is_number, value))
+        wanted = "three numbers"
+    elif name == "stem_lag":
+        good, wanted = value is None or _is_number(value), "a number"
+    elif isinstance(default, bool):
+        good, wanted = isinstance(value, bool), "true or false"
+    elif isinstance(default, int):
+        good, wanted = isinstance(value, int) and not isinstance(value, bool), "a whole number"
+    elif isinstance(default, float):
+        good, wanted = _is_number(value), "a number"
+    else:
+        good, wanted = isinstance(value, str), "text"
+    if not good:
+        raise HandError(f"{name}={value!r} must be {wanted}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
