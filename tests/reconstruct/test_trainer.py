@@ -120,6 +120,21 @@ def test_interrupted_equals_uninterrupted(place, tmp_path):
     assert kept[0][0] == kept[1][0] and kept[0][2] == kept[1][2]
 
 
+def test_sigterm_saves(place, tmp_path):
+    class Terminated(ReconstructorTrainer):
+        def _train_step(self, batch):
+            if self.step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(5)
+            return super()._train_step(batch)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        Terminated(_config(place, tmp_path / "run")).fit()
+    assert load_state(tmp_path / "run" / "last.pt").step == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_kill_9_loses_only_the_time_since_the_last_checkpoint(place, tmp_path):
     code = (
         "import sys; from wilor_yolo.reconstruct.train_config import TrainConfig as C;"

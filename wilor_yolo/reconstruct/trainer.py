@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,8 +131,13 @@ class ReconstructorTrainer:
 
         Raises:
             HandError: a loss or gradient is not finite; the samples are named and the last
-                checkpoint is left as it was. KeyboardInterrupt saves a checkpoint and passes on.
+                checkpoint is left as it was. KeyboardInterrupt (Ctrl-C, or SIGTERM from a
+                scheduler) saves a checkpoint and passes on.
         """
+        with _sigterm_as_interrupt():
+            return self._fit()
+
+    def _fit(self) -> TrainResult:
         config = self.config
         self._write_config()
         log = RunLog(self.out / "log.csv")
@@ -390,6 +399,22 @@ class ReconstructorTrainer:
     def _say(self, text: object) -> None:
         if self.fabric.is_global_zero:
             print(text, flush=True)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers can only be set in the main thread
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _finite_rows(value: Tensor) -> Tensor:
