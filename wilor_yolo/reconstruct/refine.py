@@ -82,8 +82,10 @@ def sample_aligned(features: Tensor, grid: Tensor) -> Tensor:
     Points outside the map read its border, so that a hand cut off by the crop is not read as
     black.
     """
+    # Half precision would move the points by a good part of a cell.
+    dtype = torch.promote_types(features.dtype, torch.float32)
     sampled = functional.grid_sample(
-        features, grid[:, :, None].to(features.dtype), padding_mode="border", align_corners=False
+        features.to(dtype), grid[:, :, None].to(dtype), padding_mode="border", align_corners=False
     )
     return sampled[..., 0].transpose(1, 2)
 
