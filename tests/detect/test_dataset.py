@@ -14,15 +14,17 @@ from ultralytics.data.utils import check_det_dataset
 
 from wilor_yolo.detect.augment import HandFlip, HandMask, HandPerspective
 from wilor_yolo.detect.dataset import HandDataset, build_hand_dataset, check_hand_data
-from wilor_yolo.detect.model import preset
 from wilor_yolo.detect.options import HandOptions
+from wilor_yolo.detect.presets import training_preset
 from wilor_yolo.detect.sides import UNSURE_CLASS
 from wilor_yolo.detect.trainer import no_font_download
 from wilor_yolo.errors import HandError
 
 
 def make(toy, options: HandOptions | None = None, mode: str = "train", **settings) -> HandDataset:
-    cfg = get_cfg(overrides={**preset(), "imgsz": 96, "task": "pose", "mode": "train", **settings})
+    cfg = get_cfg(
+        overrides={**training_preset(), "imgsz": 96, "task": "pose", "mode": "train", **settings}
+    )
     with no_font_download():
         data = check_det_dataset(str(toy.yaml))
     return build_hand_dataset(
@@ -40,7 +42,7 @@ def test_pipeline_has_our_steps_also_after_close_mosaic(toy_set) -> None:
     for _ in range(2):
         kinds = Counter(steps(dataset))
         assert (kinds[HandFlip], kinds[HandPerspective], kinds[HandMask]) == (2, 1, 1)
-        dataset.close_mosaic(get_cfg(overrides={**preset(), "mosaic": 0.0}))
+        dataset.close_mosaic(get_cfg(overrides={**training_preset(), "mosaic": 0.0}))
     assert "flip_idx" not in check_det_dataset(str(toy_set.yaml))
 
 

@@ -8,8 +8,8 @@ from ultralytics.nn.tasks import PoseModel
 from ultralytics.utils.loss import KeypointLoss
 
 from wilor_yolo.detect.losses import HandAssigner, HandPoseLoss, KeypointL2
-from wilor_yolo.detect.model import model_yaml
 from wilor_yolo.detect.options import HandOptions
+from wilor_yolo.detect.presets import read_model_yaml
 from wilor_yolo.detect.sides import UNSURE_CLASS
 from wilor_yolo.skeleton import LEFT, RIGHT
 
@@ -17,7 +17,7 @@ from wilor_yolo.skeleton import LEFT, RIGHT
 @pytest.fixture(scope="module")
 def model() -> PoseModel:
     torch.manual_seed(0)
-    model = PoseModel(str(model_yaml("yolo11n-hand-pose.yaml")), verbose=False)
+    model = PoseModel(read_model_yaml("yolo11n-hand-pose.yaml"), verbose=False)
     model.args = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, pose=12.0, kobj=1.0)
     return model.train()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import PoseModel, yaml_model_load
 from ultralytics.utils import ROOT
 
-from wilor_yolo.detect.model import IMAGE_SIZE, MODEL_YAMLS, HandDetector, model_yaml, preset
+from wilor_yolo.detect import presets
+from wilor_yolo.detect.model import IMAGE_SIZE, HandDetector
+from wilor_yolo.detect.presets import MODEL_YAMLS, read_model_yaml, training_preset
 from wilor_yolo.detect.trainer import HandTrainer
 from wilor_yolo.detect.validator import HandValidator
 from wilor_yolo.errors import HandError, WeightsError
@@ -23,7 +26,7 @@ from wilor_yolo.errors import HandError, WeightsError
 @pytest.mark.parametrize("name", [name for name in MODEL_YAMLS if name.startswith("yolo")])
 def test_sizes_have_as_many_parameters_as_stock(name: str) -> None:
     """Same layers as the stock pose model of that size once both have our head."""
-    ours = yaml_model_load(model_yaml(name))
+    ours = read_model_yaml(name)
     stock = yaml_model_load(name.replace("-hand", ""))
     stock |= {"nc": ours["nc"], "kpt_shape": ours["kpt_shape"]}
     count = [
@@ -63,7 +66,7 @@ def test_finetuning_keeps_and_changes_options(trained: Path, toy_set, toy_settin
         "tighten_boxes": False,
     }
     # What the preset says is what was trained with.
-    for key, value in preset().items():
+    for key, value in training_preset().items():
         if key not in toy_settings:
             assert getattr(detector.trainer.args, key) == value
 
@@ -280,3 +283,37 @@ def test_validation_counts_unknown_sides(trained: Path, toy_set_unknown) -> None
     labels = list((toy_set_unknown.root / "labels" / "train").glob("*.txt"))
     hands = sum(len(file.read_text().splitlines()) for file in labels)
     assert metrics.nt_per_class.sum() == hands and len(metrics.nt_per_class) == 2
+
+
+def test_no_machine_path_in_a_new_model(monkeypatch, tmp_path) -> None:
+    """And the install folder does not matter: Ultralytics strips letters after digits in paths."""
+    detector = HandDetector("yolo11s-hand-pose.yaml")
+    assert detector.model.yaml["yaml_file"] == "yolo11s-hand-pose.yaml"
+    assert detector.model.yaml["scale"] == "s"
+    folder = tmp_path / "venv2m" / "cfg"
+    shutil.copytree(presets._CFG, folder)
+    monkeypatch.setattr(presets, "_CFG", folder)
+    assert HandDetector("yolov8n-hand-pose.yaml").model.yaml["scale"] == "n"
+
+
+@pytest.mark.slow
+def test_export_gives_the_same_boxes(trained: Path, toy_set) -> None:
+    detector = HandDetector(trained / "weights" / "best.pt")
+    image = cv2.imread(str(toy_set.images[0]))
+    settings = {"imgsz": 96, "conf": 0.01, "rect": False, "verbose": False}
+    expected = detector.predict(image, **settings)[0]
+    exported = HandDetector(detector.export(format="torchscript", imgsz=96))
+    found = exported.predict(image, **settings)[0]
+    assert found.names == {0: "left", 1: "right"} and len(expected) > 0
+    np.testing.assert_allclose(found.boxes.data, expected.boxes.data, atol=0.05)
+    np.testing.assert_allclose(found.keypoints.data, expected.keypoints.data, atol=0.05)
+
+
+def test_tracks(trained: Path, toy_set) -> None:
+    pytest.importorskip("lap")
+    image = cv2.imread(str(toy_set.images[0]))
+    detector = HandDetector(trained / "weights" / "best.pt")
+    for _ in range(2):
+        result = detector.track(image, persist=True, verbose=False)[0]
+    assert result.keypoints.data.shape[1:] == (21, 3)
+    assert detector.predictor.args.agnostic_nms is True

@@ -7,38 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from ultralytics import YOLO
-from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import YAML
+from ultralytics.nn.tasks import PoseModel, load_checkpoint
+from ultralytics.utils import DEFAULT_CFG_DICT
 
 from ..errors import HandError, WeightsError
 from ..weights_dir import shipped
 from .options import HandOptions
+from .presets import MODEL_YAMLS, read_model_yaml, training_preset
 from .restricted import read_restricted
 from .trainer import HandTrainer, name_backbones, no_font_download, no_usage_reports
 from .validator import HandValidator
 
-__all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "MODEL_YAMLS", "HandDetector", "model_yaml", "preset"]
+__all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "HandDetector"]
 
 DEFAULT_WEIGHTS = "hand-n.pt"
 IMAGE_SIZE = 320  # px, what the shipped weights were trained at
-MODEL_YAMLS = (
-    *(f"{family}{scale}-hand-pose.yaml" for family in ("yolo11", "yolov8") for scale in "nsml"),
-    *("resnet50-hand-pose.yaml", "hrnet-hand-pose.yaml"),  # backbone ablation, paper Table 2
-)
-_CFG = Path(__file__).parent / "cfg"
-
-
-def model_yaml(name: str) -> Path | None:
-    """Path for one of the model YAMLs of this package, such as "yolo11n-hand-pose.yaml".
-
-    One file serves every size of a family: Ultralytics takes the scale letter out of the name.
-    """
-    return _CFG / name if name in MODEL_YAMLS else None
-
-
-def preset() -> dict[str, Any]:
-    """The training preset `cfg/hand.yaml` as a dict of Ultralytics arguments."""
-    return YAML.load(_CFG / "hand.yaml")
 
 
 class HandDetector(YOLO):
@@ -113,7 +96,7 @@ class HandDetector(YOLO):
         new = HandOptions(**{name: given.get(name, getattr(old, name)) for name in old.names()})
         self.model.yaml = new.to_model_yaml(self.model.yaml)
         return super().train(
-            trainer=self._new_trainer, **{**preset(), "imgsz": IMAGE_SIZE, **settings}
+            trainer=self._new_trainer, **{**training_preset(), "imgsz": IMAGE_SIZE, **settings}
         )
 
     def val(self, **settings: Any) -> Any:
@@ -134,6 +117,17 @@ class HandDetector(YOLO):
         """
         return super().predict(source, stream, **{"agnostic_nms": True, **settings})
 
+    def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
+        """As stock; a model YAML of this package is found by its name."""
+        if cfg not in MODEL_YAMLS:
+            return super()._new(cfg, task, verbose)
+        self.cfg = self.model_name = cfg
+        self.task = "pose"
+        self.model = PoseModel(read_model_yaml(cfg), verbose=verbose)
+        self.overrides.update(model=cfg, task="pose")
+        self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
+        self.model.task = "pose"
+
     def _new_trainer(
         self, overrides: dict[str, Any], _callbacks: dict[str, list[Any]]
     ) -> HandTrainer:
@@ -151,10 +145,8 @@ def _locate(model: str | Path | None) -> Path:
         return shipped(DEFAULT_WEIGHTS)
     path = Path(model)
     if path.suffix in {".yaml", ".yml"} and not path.exists():
-        if found := model_yaml(path.name):
-            return found
-        names = ", ".join(MODEL_YAMLS)
-        raise WeightsError(f"there is no {path}; the model YAMLs of this package are {names}")
+        read_model_yaml(path.name)  # raises when the name is unknown too
+        return Path(path.name)
     return _existing(path)
 
 
