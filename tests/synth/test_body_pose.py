@@ -38,7 +38,8 @@ def _raised(model, mean, side, name, palm=FRONT):
     arm = solve_arm(model, mean, side, shoulder, target, hand, out - UP)
     rotations = dict(arm.rotations)
     wrist = rotations["wrist" + suffix]
-    rotations |= finger_rotations(model, mean, side, NAMED_POSES[name], wrist)
+    fingers = finger_rotations(model, mean, side, NAMED_POSES[name])
+    rotations |= {bone: wrist @ turn for bone, turn in fingers.items()}
     return hand_keypoints(model, pose_body(model, mean, rotations), side), arm, target
 
 

@@ -13,39 +13,95 @@ import numpy as np
 
 from ..skeleton import LEFT, MANO_JOINT_NAMES, MANO_PARENTS
 from .body import SUFFIX, BodyModel, BodyShape
+from .extra import require
 from .poses import FINGER_SPLAY_DEG, THUMB_FLEX_AXIS, THUMB_REST_DIRECTION, flexion_axes
 
 __all__ = ["ArmReach", "align", "finger_rotations", "rotation_about", "solve_arm", "unit"]
 
+njit = require("numba").njit
+
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 _BEND_LIMIT = np.deg2rad(62)  # how far the wrist bends away from the forearm
 _TWIST_RANGE = np.deg2rad([-95, 95])  # turn of the forearm about the resting hand's
+_PROBE = np.array([0.31, 0.52, 0.8])  # any direction that forearms hardly ever take
 _MAKEHUMAN_FINGER = {"thumb": 1, "index": 2, "middle": 3, "ring": 4, "pinky": 5}
 
 
 def unit(v: np.ndarray) -> np.ndarray:
     """v (..., 3) scaled to length 1."""
     v = np.asarray(v, float)
-    return v / (np.linalg.norm(v, axis=-1, keepdims=True) + 1e-12)
+    return v / (np.sqrt((v * v).sum(-1, keepdims=True)) + 1e-12)
+
+
+# Single vectors are compiled: numpy's own cross product would take most of a pose's time.
+@njit(cache=True)
+def _cross(a, b):
+    return np.array(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    )
+
+
+@njit(cache=True)
+def _length(v):
+    return np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+
+
+@njit(cache=True)
+def _dot(a, b):
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@njit(cache=True)
+def _rotation_about(axis, angle):
+    size = _length(axis) + 1e-12
+    x, y, z = axis[0] / size, axis[1] / size, axis[2] / size
+    c, s = np.cos(angle), np.sin(angle)
+    t = 1.0 - c
+    return np.array(
+        [
+            [c + t * x * x, t * x * y - s * z, t * x * z + s * y],
+            [t * x * y + s * z, c + t * y * y, t * y * z - s * x],
+            [t * x * z - s * y, t * y * z + s * x, c + t * z * z],
+        ]
+    )
+
+
+@njit(cache=True)
+def _frame(first, second):
+    """Orthonormal columns: `first`, `second` made orthogonal, and their cross product."""
+    a = first / (_length(first) + 1e-12)
+    b = second - _dot(second, a) * a
+    b = b / (_length(b) + 1e-12)
+    c = _cross(a, b)
+    out = np.empty((3, 3))
+    for k in range(3):
+        out[k, 0], out[k, 1], out[k, 2] = a[k], b[k], c[k]
+    return out
+
+
+@njit(cache=True)
+def _align(a, a2, b, b2):
+    old, new = _frame(a, a2), _frame(b, b2)
+    out = np.zeros((3, 3))
+    for i in range(3):
+        for j in range(3):
+            for k in range(3):
+                out[i, j] += new[i, k] * old[j, k]
+    return out
+
+
+def _double(v: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(v, dtype=np.float64)
 
 
 def rotation_about(axis: np.ndarray, angle: float) -> np.ndarray:
-    """(3, 3) rotation by `angle` radians about `axis`."""
-    x, y, z = unit(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-
-
-def _frame(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Orthonormal columns: `first`, `second` made orthogonal, and their cross product."""
-    a = unit(first)
-    b = unit(second - (second @ a) * a)
-    return np.stack([a, b, np.cross(a, b)], 1)
+    """(3, 3) rotation by `angle` radians about `axis` (3,)."""
+    return _rotation_about(_double(axis), float(angle))
 
 
 def align(a: np.ndarray, a2: np.ndarray, b: np.ndarray, b2: np.ndarray) -> np.ndarray:
     """Rotation that takes direction `a` to `b` exactly, and `a2` to `b2` as far as that allows."""
-    return _frame(b, b2) @ _frame(a, a2).T
+    return _align(_double(a), _double(a2), _double(b), _double(b2))
 
 
 def _head(model: BodyModel, shape: BodyShape, name: str, side: int) -> np.ndarray:
@@ -73,16 +129,15 @@ def rest_hand_frame(model: BodyModel, shape: BodyShape, side: int) -> np.ndarray
 
 
 def finger_rotations(
-    model: BodyModel, shape: BodyShape, side: int, pose: np.ndarray, hand: np.ndarray
+    model: BodyModel, shape: BodyShape, side: int, pose: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """World rotations of the 15 finger bones.
+    """Rotations of the 15 finger bones against the wrist bone: world = wrist @ these.
 
     The resting MakeHuman hand is slightly bent, so every bone is first turned on to its line in
     the flat MANO hand and then by the pose.
 
     Args:
         pose: (16, 3) axis-angle of a right hand, MANO order, flat-hand convention (`poses.py`).
-        hand: (3, 3) world rotation of the wrist bone.
     """
     frame = rest_hand_frame(model, shape, side)
     flat_axes = flexion_axes()
@@ -100,12 +155,12 @@ def finger_rotations(
         direction = points[k] - points[k - 1]
         if finger == "thumb":
             flat_direction, flat_axis = THUMB_REST_DIRECTION, THUMB_FLEX_AXIS
-            bend = np.cross(points[1] - points[0], points[3] - points[2])
+            bend = _cross(points[1] - points[0], points[3] - points[2])
         else:
             splay = np.deg2rad(FINGER_SPLAY_DEG[finger])
             flat_direction = np.array([-np.cos(splay), 0.0, np.sin(splay)])
             flat_axis = flat_axes[j]
-            bend = np.cross(points[1] - points[0], points[3] - points[2])
+            bend = _cross(points[1] - points[0], points[3] - points[2])
             if bend @ frame[:, 2] < 0:  # a finger bent backwards at rest
                 bend = frame[:, 2]
             bend = unit(bend) + frame[:, 2]
@@ -113,7 +168,7 @@ def finger_rotations(
         turned = frame @ world[j] @ frame.T @ straight
         if side == LEFT:
             turned = _MIRROR @ turned @ _MIRROR
-        out[f"finger{number}-{k}{SUFFIX[side]}"] = hand @ turned
+        out[f"finger{number}-{k}{SUFFIX[side]}"] = turned
     return out
 
 
@@ -174,10 +229,11 @@ def solve_arm(
     s = SUFFIX[side]
     rest = [shape.heads[model.bone(n + s)] for n in ("upperarm01", "lowerarm01", "wrist")]
     upper, fore = rest[1] - rest[0], rest[2] - rest[1]
-    a, b = np.linalg.norm(upper), np.linalg.norm(fore)
-    hinge = np.cross(upper, fore)
+    a, b = _length(upper), _length(fore)
+    upper, fore, shoulder = _double(upper), _double(fore), _double(shoulder)
+    hinge = _cross(upper, fore)
     line = target - shoulder
-    distance = float(np.clip(np.linalg.norm(line), abs(a - b) + 0.25 * min(a, b), 0.995 * (a + b)))
+    distance = float(np.clip(_length(line), abs(a - b) + 0.25 * min(a, b), 0.995 * (a + b)))
     along = unit(line)
     wrist = shoulder + distance * along
     reach = (a * a - b * b + distance * distance) / (2 * distance)
@@ -185,13 +241,13 @@ def solve_arm(
     hint = unit(elbow_hint - (elbow_hint @ along) * along + 1e-6)
     best = None
     for angle in np.deg2rad((0, 20, -20, 40, -40, 65, -65, 95, -95)):
-        side_way = rotation_about(along, angle) @ hint
+        side_way = _rotation_about(along, angle) @ hint
         elbow = shoulder + reach * along + height * side_way
-        new_hinge = np.cross(elbow - shoulder, wrist - elbow)
-        if np.linalg.norm(new_hinge) < 1e-6:
-            new_hinge = np.cross(along, np.array([0.0, 0.0, 1.0])) + 1e-3
-        turn_upper = align(upper, hinge, elbow - shoulder, new_hinge)
-        turn_fore = align(fore, hinge, wrist - elbow, new_hinge)
+        new_hinge = _cross(elbow - shoulder, wrist - elbow)
+        if _length(new_hinge) < 1e-6:
+            new_hinge = _cross(along, np.array([0.0, 0.0, 1.0])) + 1e-3
+        turn_upper = _align(upper, hinge, elbow - shoulder, new_hinge)
+        turn_fore = _align(fore, hinge, wrist - elbow, new_hinge)
         swing, twist, excess = _wrist_split(turn_fore, hand, unit(wrist - elbow), side)
         cost = excess + 0.25 * abs(angle) + 0.15 * abs(twist)
         if body_cost is not None:
@@ -219,16 +275,17 @@ def _wrist_split(
     """
     relative = hand @ fore.T
     moved = relative @ axis
-    across = np.cross(axis, moved)
-    bend = float(np.arctan2(np.linalg.norm(across), axis @ moved))
-    across = unit(across) if bend > 1e-6 else np.array([1.0, 0.0, 0.0])
-    without = rotation_about(across, -bend) @ relative
-    probe = unit(np.cross(axis, np.array([0.31, 0.52, 0.8])))
+    across = _cross(axis, moved)
+    bend = float(np.arctan2(_length(across), _dot(axis, moved)))
+    if bend < 1e-6:
+        across = np.array([1.0, 0.0, 0.0])
+    without = _rotation_about(across, -bend) @ relative
+    probe = _cross(axis, _PROBE)
     turned = without @ probe
-    twist = float(np.arctan2(np.cross(probe, turned) @ axis, probe @ turned))
+    twist = float(np.arctan2(_dot(_cross(probe, turned), axis), _dot(probe, turned)))
     low, high = _TWIST_RANGE
     if side == LEFT:
         low, high = -high, -low
-    kept = float(np.clip(twist, low, high))
+    kept = min(max(twist, low), high)
     excess = max(0.0, bend - _BEND_LIMIT) + abs(twist - kept)
-    return rotation_about(across, min(bend, _BEND_LIMIT)), kept, excess
+    return _rotation_about(across, min(bend, _BEND_LIMIT)), kept, excess

@@ -26,6 +26,7 @@ __all__ = ["RenderedScene", "ScenesWritten", "generate_scenes", "render_scene"]
 _SHAPES = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 0.5625))  # of the larger side
 _SHAPE_SHARES = (0.5, 0.25, 0.15, 0.10)
 _QUALITY = 90
+_SOFT_BACKGROUNDS = 0.5  # share drawn at half size: out of focus, and four times as fast
 _DARKEST = 0.17  # exposure below which nobody could tell a hand any more
 _LARGEST_LAMP = 0.012  # one shadow ray a pixel would turn larger lamps into grain
 _METERED_ON_PEOPLE = 0.65  # share of pictures whose exposure is right for the people in them
@@ -72,7 +73,11 @@ def render_scene(seed: int, number: int, size: int = 640, kind: str | None = Non
     width, height = (max(32, round(size * side)) for side in shape)
     scene = sample_scene(rng, width, height, kind)
     lighting = sample_lighting(rng)
-    background = draw_background(rng, width, height, lighting).image
+    scale = 0.5 if rng.random() < _SOFT_BACKGROUNDS else 1.0
+    small = (max(16, round(width * scale)), max(16, round(height * scale)))
+    background = draw_background(rng, *small, lighting).image
+    if scale < 1:
+        background = cv2.resize(background, (width, height), interpolation=cv2.INTER_LINEAR)
     stage = Stage.of(scene.pieces)
     lighting = replace(lighting, key_size=min(lighting.key_size, _LARGEST_LAMP))
     view = render_view(stage, scene.intrinsics, background, lighting, rng)

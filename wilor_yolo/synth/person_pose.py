@@ -151,14 +151,15 @@ def pose_person(
             if best[0].cost < _ACCEPTED_COST:
                 break
         targets[side] = best[2]
-        chosen[side] = (best[0], best[1], hand_pose(goals[side], rng), frame, through)
+        fingers = finger_rotations(model, shape, side, hand_pose(goals[side], rng))
+        chosen[side] = (best[0], best[1], fingers, frame, through)
 
     for step in range(_SEPARATIONS):
         for side in (LEFT, RIGHT):
-            arm, _, pose, _, _ = chosen[side]
+            arm, _, fingers, _, _ = chosen[side]
             rotations.update(arm.rotations)
             wrist = arm.rotations["wrist" + SUFFIX[side]]
-            rotations.update(finger_rotations(model, shape, side, pose, wrist))
+            rotations.update({bone: wrist @ turn for bone, turn in fingers.items()})
         if step == _SEPARATIONS - 1:
             break
         posed, _ = bone_frames(model, shape, rotations)
@@ -170,10 +171,10 @@ def pose_person(
         if max(np.linalg.norm(v) for v in shift.values()) < _TOUCH:
             break
         for side in (LEFT, RIGHT):
-            _, goal, pose, frame, through = chosen[side]
+            _, goal, fingers, frame, through = chosen[side]
             targets[side] = targets[side] + 1.1 * shift[side]
             arm = _reach(model, shape, side, joints, frame, goal, targets[side], through)
-            chosen[side] = (arm, goal, pose, frame, through)
+            chosen[side] = (arm, goal, fingers, frame, through)
     return PersonPose(pose_body(model, shape, rotations), goals, stance)
 
 
