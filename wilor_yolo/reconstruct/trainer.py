@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +30,7 @@ from .network import HandNetwork, NetworkOutput
 from .optimisation import freeze, frozen_to_eval, parameter_groups, set_learning_rates
 from .priors import collect_prior, draw_prior
 from .run_files import RunLog, TrainState, load_state, save_state
+from .stopping import StopRequest
 from .train_config import TrainConfig
 from .validation import SourceErrors, validate
 
@@ -131,13 +128,14 @@ class ReconstructorTrainer:
 
         Raises:
             HandError: a loss or gradient is not finite; the samples are named and the last
-                checkpoint is left as it was. KeyboardInterrupt (Ctrl-C, or SIGTERM from a
-                scheduler) saves a checkpoint and passes on.
+                checkpoint is left as it was.
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, when the step is done and a checkpoint
+                saved; a second signal does not wait.
         """
-        with _sigterm_as_interrupt():
-            return self._fit()
+        with StopRequest() as stop:
+            return self._fit(stop)
 
-    def _fit(self) -> TrainResult:
+    def _fit(self, stop: StopRequest) -> TrainResult:
         config = self.config
         self._write_config()
         log = RunLog(self.out / "log.csv")
@@ -183,13 +181,12 @@ class ReconstructorTrainer:
                 if now - validated > config.validate_minutes * 60:
                     self._validate(log)
                     validated = time.perf_counter()
-                if now - saved > config.checkpoint_minutes * 60:
+                if now - saved > config.checkpoint_minutes * 60 or stop.requested:
                     self._save(loader)
                     saved = time.perf_counter()
-        except KeyboardInterrupt:
-            self._save(loader)
-            self._say(f"stopped at step {self.step}; resume=true continues")
-            raise
+                if stop.requested:
+                    self._say(f"stopped at step {self.step}; resume=true continues")
+                    raise KeyboardInterrupt
         finally:
             batches.close()
         self._save(loader)
@@ -399,22 +396,6 @@ class ReconstructorTrainer:
     def _say(self, text: object) -> None:
         if self.fabric.is_global_zero:
             print(text, flush=True)
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # handlers can only be set in the main thread
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _finite_rows(value: Tensor) -> Tensor:
