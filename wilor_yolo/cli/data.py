@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from ..errors import HandError
+from .data_sets import HELP as SETS_HELP
+from .data_sets import convert_set
 from .keys import choice, describe_keys, key, number, read_keys, text, whole
 from .verbs import choose
 
@@ -52,12 +54,13 @@ wilor-yolo data: make, check and look at training data
 
   wilor-yolo data convert source=pictures out=hands
   wilor-yolo data convert source=pictures out=shards/real to=reconstructor
+  wilor-yolo data convert format=freihand root=FreiHAND_pub_v2 out=shards/freihand
   wilor-yolo data check   source=hands/data.yaml
   wilor-yolo data sheet   source=shards/real out=sheet.jpg
 
 convert [defaults]:
 {describe_keys(ConvertOptions)}
-check: reads everything and says what is wrong; exit code 1 if something is
+{SETS_HELP}check: reads everything and says what is wrong; exit code 1 if something is
 {describe_keys(CheckOptions)}
 sheet: samples side by side, every other one with its labels drawn
 {describe_keys(SheetOptions)}
@@ -71,6 +74,8 @@ def run(args: list[str]) -> int:
 
 
 def _convert(args: Sequence[str]) -> int:
+    if any(argument.lstrip("-").startswith("format=") for argument in args):
+        return convert_set(args)
     options = read_keys(ConvertOptions, args, "data convert")
     if options.to == "detector":
         from ..data.pictures import convert_pictures

@@ -1,12 +1,13 @@
-"""``wilor-yolo evaluate detection|reconstruction``."""
+"""``wilor-yolo evaluate detection|reconstruction|freihand|ho3d|hint``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import evaluate_sets
+from .evaluate_sets import progress
 from .keys import describe_keys, key, maybe, read_keys, text, whole
 from .verbs import choose
 
@@ -41,18 +42,28 @@ wilor-yolo evaluate: measure on annotated data
   wilor-yolo evaluate detection      data=pictures detector=best.pt imgsz=320
   wilor-yolo evaluate reconstruction data=pictures
   wilor-yolo evaluate reconstruction data=shards/val reconstructor=final.safetensors
+  wilor-yolo evaluate freihand       root=FreiHAND_pub_v2_eval
+  wilor-yolo evaluate ho3d           root=HO3D_v2 version=v2 pred=theirs/pred.zip
+  wilor-yolo evaluate hint           data=TEST_newdays_img_all.npz images=TEST_newdays_img
 
 detection [defaults]:
 {describe_keys(DetectionOptions)}
 reconstruction, from true boxes [defaults]:
 {describe_keys(ReconstructionOptions)}
-"""
+{evaluate_sets.HELP}"""
 
 
 def run(args: list[str]) -> int:
     """Run the verb."""
-    part, rest = choose("evaluate", args, ("detection", "reconstruction"))
-    return _detection(rest) if part == "detection" else _reconstruction(rest)
+    parts = {
+        "detection": _detection,
+        "reconstruction": _reconstruction,
+        "freihand": evaluate_sets.freihand,
+        "ho3d": evaluate_sets.ho3d,
+        "hint": evaluate_sets.hint,
+    }
+    part, rest = choose("evaluate", args, tuple(parts))
+    return parts[part](rest)
 
 
 def _detection(args: Sequence[str]) -> int:
@@ -60,7 +71,7 @@ def _detection(args: Sequence[str]) -> int:
     from ..detect.model import HandDetector
     from ..evaluate.detection import evaluate_detector, format_table
 
-    with _progress() as report:
+    with progress("pictures") as report:
         results = evaluate_detector(
             HandDetector(options.detector), options.data, imgsz=options.imgsz, progress=report
         )
@@ -80,19 +91,8 @@ def _reconstruction(args: Sequence[str]) -> int:
         device=torch_device(options.device),
     )
     if (Path(options.data) / "labels.jsonl").is_file():
-        with _progress() as report:
+        with progress("pictures") as report:
             print(evaluate_pictures(reconstructor, options.data, progress=report))
     else:
         print(evaluate_shards(reconstructor, options.data, limit=options.limit))
     return 0
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("pictures", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -31,11 +31,14 @@ wilor-yolo reconstruct: train the reconstructor, or measure it on shards
   wilor-yolo reconstruct train data=shards/train val=shards/val init=start.safetensors minutes=120
   wilor-yolo reconstruct train data=shards/train frozen=[] network=vit-tiny
   wilor-yolo reconstruct train config=paper data="[{{path: shards/synth, weight: 2}}, shards/real]"
+  wilor-yolo reconstruct train config=paper data=released data_root=shards
   wilor-yolo reconstruct train config=runs/reconstruct/config.yaml         goes on where it was
   wilor-yolo reconstruct val   data=shards/val weights=runs/reconstruct/final.safetensors
 
 train: config= is the name of a shipped training file (default, paper) or a yaml file; every key of
 it can be given here too, inner keys with a dot: losses.betas=0.1 augment.scale=0.2
+data= takes folders of shards, or a mix: released, hamer, freihand, or a yaml file like those;
+data_root= is the folder that holds the sets of a mix
 val:
 {describe_keys(ValOptions)}
 """
@@ -50,6 +53,11 @@ def run(args: list[str]) -> int:
 def _train(args: Sequence[str]) -> int:
     values = _yaml_pairs(args)
     config_name = str(values.pop("config", "default"))
+    mix_root = values.pop("data_root", None)
+    if isinstance(values.get("data"), str):
+        from ..reconstruct.mixes import load_mix
+
+        values["data"] = load_mix(values["data"], mix_root) or values["data"]
     from ..reconstruct.train_config import TrainConfig
 
     config = TrainConfig.from_yaml(config_name, **values)
