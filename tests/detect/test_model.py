@@ -230,6 +230,8 @@ def test_train_needs_one_data_yaml() -> None:
         detector.train()
     with pytest.raises(HandError, match="one data YAML"):
         detector.train(data=["a.yaml", "b.yaml"])
+    with pytest.raises(HandError, match=r"there is no data YAML nowhere\.yaml"):
+        detector.val(data="nowhere.yaml")
 
 
 def test_bad_data_yaml_stops_a_training(toy_set, toy_settings, tmp_path) -> None:
@@ -317,3 +319,10 @@ def test_tracks(trained: Path, toy_set) -> None:
         result = detector.track(image, persist=True, verbose=False)[0]
     assert result.keypoints.data.shape[1:] == (21, 3)
     assert detector.predictor.args.agnostic_nms is True
+
+
+def test_the_sample_set_is_found_by_name_and_read(trained: Path, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    detector = HandDetector(trained / "weights" / "best.pt")
+    metrics = detector.val(data="hand-sample.yaml", imgsz=96, plots=False, verbose=False)
+    assert metrics.nt_per_class.sum() >= 6

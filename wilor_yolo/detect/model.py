@@ -11,7 +11,7 @@ from ultralytics.nn.tasks import PoseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from ..errors import HandError, WeightsError
-from ..weights_dir import shipped
+from ..weights_dir import shipped, shipped_dataset
 from .options import HandOptions
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
 from .restricted import read_restricted
@@ -68,8 +68,9 @@ class HandDetector(YOLO):
         Args:
             keypoint_loss, mask_prob, tighten_boxes: see :class:`HandOptions`; None keeps what the
                 model YAML or the checkpoint says.
-            settings: any Ultralytics training argument; they override the preset. `pretrained` may
-                be the path of weights to start from, whose fitting layers are taken.
+            settings: any Ultralytics training argument; they override the preset. `data` is a data
+                YAML, or the name of one that ships with the package ("hand-sample.yaml").
+                `pretrained` may be the path of weights whose fitting layers are taken.
 
         Returns:
             The validation metrics of the best epoch.
@@ -84,14 +85,14 @@ class HandDetector(YOLO):
         for key in ("pretrained", "resume"):
             if isinstance(settings.get(key), (str, Path)):
                 settings[key] = str(_existing(Path(settings[key])))
+        if settings.get("data"):
+            settings["data"] = _data_yaml(settings["data"])
         if settings.get("resume"):
             if given:
                 raise HandError(f"{', '.join(given)} cannot change on resume; start a new training")
             return super().train(**settings)
         if not settings.get("data"):
             raise HandError("train needs data=<your data YAML>")
-        if isinstance(settings["data"], (list, tuple)):
-            raise HandError("train takes one data YAML; list several folders under its train: key")
         old = HandOptions.from_model_yaml(self.model.yaml)
         new = HandOptions(**{name: given.get(name, getattr(old, name)) for name in old.names()})
         self.model.yaml = new.to_model_yaml(self.model.yaml)
@@ -100,7 +101,14 @@ class HandDetector(YOLO):
         )
 
     def val(self, **settings: Any) -> Any:
-        """Stock validation, class-agnostic suppression by default."""
+        """Stock validation, class-agnostic suppression by default.
+
+        Args:
+            settings: any Ultralytics validation argument; `data` is a data YAML, or the name of one
+                that ships with the package ("hand-sample.yaml").
+        """
+        if settings.get("data"):
+            settings["data"] = _data_yaml(settings["data"])
         with no_font_download():
             return super().val(**{"agnostic_nms": True, **settings})
 
@@ -148,6 +156,21 @@ def _locate(model: str | Path | None) -> Path:
         read_model_yaml(path.name)  # raises when the name is unknown too
         return Path(path.name)
     return _existing(path)
+
+
+def _data_yaml(data: object) -> str:
+    """Path of a data YAML, or of the shipped one of that name."""
+    if not isinstance(data, (str, Path)):
+        raise HandError("data takes one data YAML; list several folders under its train: key")
+    path = Path(data)
+    if not path.exists() and path.name == str(data):
+        try:
+            return str(shipped_dataset(path.name))
+        except WeightsError:
+            pass
+    if not path.is_file():
+        raise HandError(f"there is no data YAML {data}")
+    return str(path)
 
 
 def _existing(path: Path) -> Path:

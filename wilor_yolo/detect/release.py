@@ -47,7 +47,8 @@ def release_checkpoint(
     model: Any = checkpoint.get("ema") or checkpoint.get("model")
     if type(model) is not PoseModel:
         raise WeightsError(f"{source} holds a {type(model).__name__}, not a stock PoseModel")
-    args = {k: checkpoint["train_args"][k] for k in _KEPT_ARGS if k in checkpoint["train_args"]}
+    trained_with = checkpoint.get("train_args") or {}
+    args = {k: trained_with[k] for k in _KEPT_ARGS if k in trained_with}
     model.args = dict(args)
     model.criterion = None
     model.yaml["yaml_file"] = Path(model.yaml.get("yaml_file", "hand-pose.yaml")).name
