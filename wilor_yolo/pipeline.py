@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONFIDENCE", "IMAGE_SIZE", "IOU", "HandPipeline", "SideVote", "can_track"]
 
-CONFIDENCE = 0.3  # detector score below which a box is no hand
+CONFIDENCE = 0.25  # detector score below which a box is no hand; Ultralytics' own default
 IMAGE_SIZE = 320  # px, what the shipped detector was trained at
 IOU = 0.5  # overlap above which two boxes are one hand
 DETECT_BATCH = 16  # pictures of one size that the detector sees at once; bounds memory

@@ -32,7 +32,7 @@ class PredictOptions:
         None, maybe(text), "reconstructor file, ours or wilor_final.ckpt", "the shipped weights"
     )
     hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
-    conf: float = key(0.3, number(0, 1), "lowest score of a hand")
+    conf: float = key(0.25, number(0, 1), "lowest score of a hand")
     imgsz: int = key(320, whole(32, 8192), "longer side of the picture the detector sees, px")
     iou: float = key(0.5, number(0, 1), "overlap above which two boxes are one hand")
     device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["frame_line", "predict_video"]
 
 
+_Who = int | str  # number of a track, or the side of hands without one
+
+
 @dataclass
 class _Seen:
     """One hand, or with tracking one track, through the video."""
@@ -59,7 +62,7 @@ def predict_video(
         stride=options.stride,
         max_frames=options.max_frames,
     )
-    seen: dict[str, _Seen] = defaultdict(_Seen)
+    seen: dict[_Who, _Seen] = defaultdict(_Seen)
     frames, interrupted = 0, False
     with ExitStack() as stack:
         show = stack.enter_context(_progress(_expected(video, options)))
@@ -155,10 +158,9 @@ def _progress(total: int | None) -> Iterator[Any]:
         yield lambda hands: progress.update(task, advance=1, hands=hands)
 
 
-def _count(seen: dict[str, _Seen], hands: Hands) -> None:
+def _count(seen: dict[_Who, _Seen], hands: Hands) -> None:
     for i, side in enumerate(hands.side):
-        name = side if hands.track_id is None else str(hands.track_id[i])
-        entry = seen[name]
+        entry = seen[side if hands.track_id is None else int(hands.track_id[i])]
         entry.frames += 1
         entry.score += float(hands.confidence[i])
         entry.right += int(hands.is_right[i])
@@ -166,7 +168,7 @@ def _count(seen: dict[str, _Seen], hands: Hands) -> None:
 
 
 def _tell(
-    video: Video, seen: dict[str, _Seen], frames: int, track: bool, folder: Path | None
+    video: Video, seen: dict[_Who, _Seen], frames: int, track: bool, folder: Path | None
 ) -> None:
     console = Console()
     if seen:
@@ -175,10 +177,12 @@ def _tell(
             table.add_column(name)
         for name in ("seen in frames", "mean score", "median distance (m)"):
             table.add_column(name, justify="right")
-        for name, entry in seen.items():
+        for who, entry in sorted(seen.items(), key=lambda item: str(item[0]).rjust(9)):
             side = "right" if 2 * entry.right > entry.frames else "left"
+            # A tracker leaves hands without a number that it is not sure of yet.
+            name = str(who) if isinstance(who, int) else "-"
             table.add_row(
-                *((name, side) if track else (name,)),
+                *((name, side) if track else (side,)),
                 str(entry.frames),
                 f"{entry.score / entry.frames:.2f}",
                 f"{np.median(entry.distances):.2f}",
