@@ -22,7 +22,9 @@ from wilor_yolo.skeleton import LEFT, RIGHT
 
 def one(box, score=0.8, side=UNKNOWN, keypoints=None) -> HandCandidates:
     return HandCandidates(
-        np.array([box]), np.array([score]), np.array([side]),
+        np.array([box]),
+        np.array([score]),
+        np.array([side]),
         keypoints=None if keypoints is None else np.asarray(keypoints)[None],
     )
 

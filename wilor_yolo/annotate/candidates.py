@@ -102,7 +102,8 @@ class HandCandidates:
         if any(part.keypoints is not None for part in parts):
             keypoints = np.concatenate(
                 [
-                    np.zeros((len(part), NUM_JOINTS, 3)) if part.keypoints is None
+                    np.zeros((len(part), NUM_JOINTS, 3))
+                    if part.keypoints is None
                     else part.keypoints
                     for part in parts
                 ]

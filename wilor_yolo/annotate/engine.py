@@ -44,7 +44,8 @@ class JobSettings:
         chunk: seconds of video in a chunk; pictures: pictures in a chunk.
         near_copy_bits: frames whose perceptual hashes differ in at most so many of 63 bits are one;
             -1 keeps them all.
-        keep: fused confidence from which a hand is believed.
+        keep: fused confidence (mean over all detectors) from which a hand is believed.
+        sure: confidence of a single detector from which it is believed whatever the others say.
         unsure: fused confidence from which a hand that is not believed makes its picture unfit for
             detector training, because it may be an unlabelled hand.
         least_size: px; smaller hands are not believed.
@@ -59,6 +60,7 @@ class JobSettings:
     pictures: int = 100
     near_copy_bits: int = 3
     keep: float = 0.45
+    sure: float = 0.6
     unsure: float = 0.2
     least_size: float = 16.0
     test_share: float = 0.05
@@ -231,7 +233,9 @@ class AnnotationJob:
 
     def _believed(self, hand: FusedHand) -> bool:
         size = float((hand.box[2:] - hand.box[:2]).max())
-        return hand.confidence >= self.settings.keep and size >= self.settings.least_size
+        voices = hand.confidence >= self.settings.keep
+        voices = voices or max(hand.votes.values()) >= self.settings.sure
+        return voices and size >= self.settings.least_size
 
     def _fit(self, frames: list[AnnotatedFrame]) -> list[list[tuple[FittedHands, int] | None]]:
         """For each hand of each frame its fit; None without landmarks, side or fitting.

@@ -197,8 +197,11 @@ class HandFitter:
         if shapes != ((21, 3), (count,), (count, 3, 3)):
             raise HandError(f"fitting needs (N, 21, 3), (N,) and (N, 3, 3), got {shapes}.")
         parts = [
-            self._fit(keypoints[i : i + self.batch], is_right[i : i + self.batch],
-                      intrinsics[i : i + self.batch])
+            self._fit(
+                keypoints[i : i + self.batch],
+                is_right[i : i + self.batch],
+                intrinsics[i : i + self.batch],
+            )
             for i in range(0, max(count, 1), self.batch)
         ]
         return parts[0] if len(parts) == 1 else _joined(parts)
@@ -342,7 +345,10 @@ class HandFitter:
         status = tuple(
             self._status(*entry)
             for entry in zip(
-                enough.tolist(), residual.tolist(), violation.tolist(), settled.tolist(),
+                enough.tolist(),
+                residual.tolist(),
+                violation.tolist(),
+                settled.tolist(),
                 strict=True,
             )
         )
@@ -421,6 +427,16 @@ def _empty() -> FittedHands:
         return np.zeros((0, *shape), np.float32)
 
     return FittedHands(
-        zeros(3), zeros(45), zeros(10), zeros(3), zeros(778, 3), zeros(21, 3), zeros(3),
-        zeros(21, 2), zeros(), zeros(), zeros(), (),
+        zeros(3),
+        zeros(45),
+        zeros(10),
+        zeros(3),
+        zeros(778, 3),
+        zeros(21, 3),
+        zeros(3),
+        zeros(21, 2),
+        zeros(),
+        zeros(),
+        zeros(),
+        (),
     )

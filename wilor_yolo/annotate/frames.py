@@ -114,7 +114,9 @@ def read_picture(item: Item, chunk: int = 0) -> SampledFrame:
     Raises:
         ImageError: it cannot be read.
     """
-    return SampledFrame(FrameName(item.name, 0, str(item.path)), 0.0, chunk, 0, read_image(item.path))
+    return SampledFrame(
+        FrameName(item.name, 0, str(item.path)), 0.0, chunk, 0, read_image(item.path)
+    )
 
 
 class VideoReader:

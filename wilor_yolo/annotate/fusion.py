@@ -102,9 +102,7 @@ def fuse(
         }
         confidence = float(scores.sum() / len(names))
         hands.append(
-            FusedHand(
-                box, confidence, side, margin, keypoints, agreement(boxes, len(names)), votes
-            )
+            FusedHand(box, confidence, side, margin, keypoints, agreement(boxes, len(names)), votes)
         )
     return sorted(hands, key=lambda hand: -hand.confidence)
 

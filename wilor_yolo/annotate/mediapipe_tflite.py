@@ -113,8 +113,9 @@ class MediaPipeFinder:
         linear = np.array([[c, -s], [s, c]])
         corner = centre - linear @ np.full(2, _LANDMARK_INPUT / 2)
         to_picture = np.concatenate((linear, corner[:, None]), axis=1)
-        view = _sample(rgb, _of_pixel_centres(cv2.invertAffineTransform(to_picture)), 
-                       _LANDMARK_INPUT)
+        view = _sample(
+            rgb, _of_pixel_centres(cv2.invertAffineTransform(to_picture)), _LANDMARK_INPUT
+        )
         points, presence, selfie_left = self._landmark(view)
         if presence < self.presence:
             return None

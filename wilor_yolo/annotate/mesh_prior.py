@@ -124,7 +124,9 @@ def load_prior(path: str | Path | None = None) -> HandPrior:
     """
     path = shipped(DEFAULT_PRIOR) if path is None else Path(path)
     if not path.is_file():
-        raise WeightsError(f"{path} does not exist; make one with wilor_yolo.annotate.build_priors.")
+        raise WeightsError(
+            f"{path} does not exist; make one with wilor_yolo.annotate.build_priors."
+        )
     try:
         with np.load(path, allow_pickle=False) as data:
             mean, basis, poses = (

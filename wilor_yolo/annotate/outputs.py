@@ -104,9 +104,7 @@ def cut_view(image: np.ndarray, box: np.ndarray) -> HandView:
     return HandView(square, corner.astype(np.float64), np.array([ratio, ratio]))
 
 
-def label_lines(
-    hands: list[FusedHand], fit_status: list[str | None], size: tuple[int, int]
-) -> str:
+def label_lines(hands: list[FusedHand], fit_status: list[str | None], size: tuple[int, int]) -> str:
     """YOLO-pose label of a picture (see `datasets/hands-template.yaml`).
 
     Landmarks go in when the fit was accepted or none was tried; landmarks no hand model can reach

@@ -13,7 +13,9 @@ focal length of 5000 / 256 times the longer side, and `joints_2d` may hold proje
 from __future__ import annotations
 
 import io
+import json
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,13 +121,13 @@ def read_video_ids(path: str | Path) -> dict[str, dict[str, Any]]:
     Raises:
         HandError: the file has another layout.
     """
-    import json
-
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
         if isinstance(data, list):
-            data = {str(entry["video_id"] if "video_id" in entry else entry["id"]): entry
-                    for entry in data}
+            data = {
+                str(entry["video_id"] if "video_id" in entry else entry["id"]): entry
+                for entry in data
+            }
         return {
             str(video): {
                 "res": [int(side) for side in entry["res"]],
@@ -187,8 +189,10 @@ def extract_frames(
 def _entries(data: bytes) -> list[dict[str, Any]]:
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0,
-               (2, 0): np.lib.format.read_array_header_2_0}
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
     if version not in readers:
         raise ValueError(f"its format version {version} is unknown.")
     _, _, dtype = readers[version](file)
@@ -231,7 +235,9 @@ class _Storage(Record):
         data = self.args[0].bytes() if isinstance(self.args[0], Record) else self.args[0]
         try:
             storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-            return torch.tensor([], dtype=storage.dtype).set_(storage.untyped()).numpy()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's deprecation of what such files hold
+                return torch.tensor([], dtype=storage.dtype).set_(storage.untyped()).numpy()
         except Exception as error:  # torch raises anything at a damaged or forbidden storage
             raise WeightsError(f"a tensor in it cannot be read ({error!r:.80})") from None
 

@@ -52,6 +52,7 @@ class AnnotateOptions:
     chunk: float = key(60.0, number(1), "seconds of video in a chunk, the unit of resuming")
     near_copy_bits: int = key(3, whole(-1, 63), "drop frames this like another; -1: keep all")
     keep: float = key(0.45, number(0, 1), "fused confidence from which a hand is believed")
+    sure: float = key(0.6, number(0, 1), "confidence from which one detector alone is believed")
     unsure: float = key(
         0.2, number(0, 1), "from which a hand not believed keeps its picture out of the labels"
     )
@@ -98,6 +99,7 @@ def run(args: list[str]) -> int:
         chunk=options.chunk,
         near_copy_bits=options.near_copy_bits,
         keep=options.keep,
+        sure=options.sure,
         unsure=options.unsure,
         test_share=options.test_share,
         keep_empty=options.keep_empty,
@@ -129,7 +131,9 @@ def _ensemble(options: AnnotateOptions) -> Ensemble:
         path = Path(wanted)
         if wanted in _BUILT_IN:
             finders.append(_BUILT_IN[wanted](options))
-        elif path.is_dir() and not path.name.endswith("_openvino_model") or path.suffix == ".json":
+        elif (
+            path.is_dir() and not path.name.endswith("_openvino_model")
+        ) or path.suffix == ".json":
             stored.append(stored_finder(path))
         else:
             from ..annotate.yolo_finder import YoloFinder
