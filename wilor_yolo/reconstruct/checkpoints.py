@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..errors import WeightsError
+from ..errors import HandError, WeightsError
 from ..mano.files import HandModel, load_hand_model
 from .config import NetworkConfig
 from .network import HandNetwork
@@ -88,7 +88,11 @@ def _read(path: Path) -> tuple[NetworkConfig, dict[str, torch.Tensor]]:
     metadata = _metadata(path)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return NetworkConfig.from_dict(json.loads(metadata["config"])), tensors
+    try:
+        config = NetworkConfig.from_dict(json.loads(metadata["config"]))
+    except (KeyError, ValueError, HandError) as error:
+        raise WeightsError(f"{path} names no network we can build (config: {error}).") from None
+    return config, tensors
 
 
 def _metadata(path: Path) -> dict[str, str]:
