@@ -89,16 +89,16 @@ def freihand(args: Sequence[str]) -> int:
     truth = read_freihand_truth(options.root)
     if options.pred is not None:
         joints, vertices = _theirs(options.pred, len(truth.joints), options.limit)
-        out = None
+        out = weights = None
     else:
         frames = read_freihand_frames(options.root, truth)[: options.limit]
-        result, out = _predict(options, frames)
+        result, weights = _run(options, frames)
         joints, vertices = result.joints, result.vertices
-        _write(out, joints, vertices)
+        out = _write(options.out, joints, vertices)
     scores = _score(joints, vertices, truth, SCALE_BONE)
     print(freihand_table(scores, _name(options)))
     print(variants(scores))
-    _record(out, options, scores)
+    _record(out, weights, options, scores)
     return 0
 
 
@@ -122,7 +122,7 @@ def ho3d(args: Sequence[str]) -> int:
                 "download the public truth beside evaluation.txt."
             )
         joints, vertices = _theirs(options.pred, len(truth.joints), options.limit)
-        out = None
+        out = weights = None
     else:
         frames = read_ho3d_frames(options.root)
         if truth is not None and len(frames) != len(truth.joints):
@@ -135,9 +135,9 @@ def ho3d(args: Sequence[str]) -> int:
                 f"note: {len(frames)} frames; HO3D {options.version} has {FRAMES[options.version]}",
                 file=sys.stderr,
             )
-        result, out = _predict(options, frames[: options.limit])
+        result, weights = _run(options, frames[: options.limit])
         joints, vertices = to_ho3d_axes(result.joints, result.vertices)
-        _write(out, joints, vertices)
+        out = _write(options.out, joints, vertices)
     if truth is None:
         print("No evaluation_xyz.json and evaluation_verts.json there: nothing to score against.")
         return 0
@@ -151,7 +151,7 @@ def ho3d(args: Sequence[str]) -> int:
             f"F@5 {scores.f5:.3f}   F@15 {scores.f15:.3f}"
         )
     print(variants(scores))
-    _record(out, options, scores)
+    _record(out, weights, options, scores)
     return 0
 
 
@@ -163,7 +163,7 @@ def hint(args: Sequence[str]) -> int:
     truth = read_hint(options.data, options.images)
     part = slice(None, options.limit)
     truth = HintSet(truth.frames[part], truth.keypoints[part], truth.box_side[part])
-    result = _run(options, truth.frames)
+    result, _ = _run(options, truth.frames)
     for threshold, share in hint_pck(result.keypoints_2d, truth).items():
         print(f"PCK@{threshold:g}  {share:.3f}")
     print(f"{len(truth.frames)} hands of {options.data}")
@@ -179,21 +179,15 @@ def _theirs(path: str, count: int, limit: int | None) -> tuple[Any, Any]:
     return joints[:limit], vertices[:limit]
 
 
-def _predict(
-    options: FreihandOptions | Ho3dOptions, frames: list[EvaluationFrame]
-) -> tuple[FramePredictions, Path]:
-    result = _run(options, frames)
-    return result, new_folder(options.out)
-
-
 def _run(
     options: FreihandOptions | Ho3dOptions | HintOptions, frames: list[EvaluationFrame]
-) -> FramePredictions:
+) -> tuple[FramePredictions, Path]:
+    """What the reconstructor says of the frames, and the file of its weights."""
     from ..evaluate.frames import predict_frames
 
     reconstructor = _reconstructor(options)
     with progress("pictures") as report:
-        return predict_frames(reconstructor, frames, report)
+        return predict_frames(reconstructor, frames, report), reconstructor.weights
 
 
 def _reconstructor(options: FreihandOptions | Ho3dOptions | HintOptions) -> HandReconstructor:
@@ -208,10 +202,12 @@ def _reconstructor(options: FreihandOptions | Ho3dOptions | HintOptions) -> Hand
     )
 
 
-def _write(out: Path, joints: Any, vertices: Any) -> None:
+def _write(wanted: str, joints: Any, vertices: Any) -> Path:
     from ..evaluate.challenge_files import write_predictions
 
+    out = new_folder(wanted)
     print(f"Predictions, as the challenge takes them: {write_predictions(out, joints, vertices)}")
+    return out
 
 
 def _score(
@@ -231,20 +227,20 @@ def _name(options: FreihandOptions | Ho3dOptions) -> str:
 
 
 def _record(
-    out: Path | None, options: FreihandOptions | Ho3dOptions, scores: ChallengeScores
+    out: Path | None,
+    weights: Path | None,
+    options: FreihandOptions | Ho3dOptions,
+    scores: ChallengeScores,
 ) -> None:
     """Scores with what they were made from, so that a number in a table can be traced."""
-    if out is None:
+    if out is None or weights is None:
         return
-    from ..weights_dir import RECONSTRUCTOR, shipped
     from .weights import sha256
 
-    weights = options.reconstructor
-    path = shipped(RECONSTRUCTOR) if weights is None else Path(weights)
     record = {
         "root": options.root,
-        "reconstructor": path.name,
-        "sha256": sha256(path),
+        "reconstructor": weights.name,
+        "sha256": sha256(weights),
         "hand_model": options.hand_model or "free hand",
         "limit": options.limit,
         **{k: None if v != v else v for k, v in scores.numbers().items()},
