@@ -140,6 +140,17 @@ def test_freihand(freihand_root: Path, tmp_path: Path, oracle: list[Any], capsys
     assert "out (n=3)" in capsys.readouterr().out and len(oracle) == 4
 
 
+def test_freihand_with_a_real_network(
+    freihand_root: Path, tmp_path: Path, tiny_reconstructor: Path
+) -> None:
+    argv = [f"root={freihand_root}", f"out={tmp_path / 'o'}", f"reconstructor={tiny_reconstructor}"]
+    assert main(["evaluate", "freihand", *argv, "limit=2"]) == 0
+    scores = json.loads((tmp_path / "o" / "scores.json").read_text())
+    assert scores["count"] == 2 and scores["reconstructor"] == "tiny.safetensors"
+    # Untrained: a hand of about the right size somewhere in front of the camera.
+    assert 1 < scores["pa_mpjpe"] < 60 and np.isfinite(scores["mpvpe"])
+
+
 def test_ho3d(ho3d_root: Path, tmp_path: Path, oracle: list[Any], capsys: Any) -> None:
     out = tmp_path / "out"
     argv = ["evaluate", "ho3d", f"root={ho3d_root}", "version=v2", f"out={out}"]

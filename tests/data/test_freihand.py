@@ -86,6 +86,19 @@ def test_shards_and_a_faulty_record(root, tmp_path):
     assert not list((tmp_path / "other").iterdir())
 
 
+def test_a_full_disk(root, tmp_path, monkeypatch):
+    folder, _ = root
+
+    def full(self, sample):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wilor_yolo.data.formats.ShardWriter.add", full)
+    report = ReadReport()
+    hands = read_set(SetOptions("freihand", str(folder)), report)
+    with pytest.raises(HandError, match=r"shards cannot be written to \(No space left"):
+        write_set(hands, tmp_path / "shards", report)
+
+
 def test_missing_and_torn_files(root):
     folder, _ = root
     (folder / "training_K.json").write_text("[[[480.0, 0")

@@ -117,11 +117,16 @@ def write_set(
     out = Path(out)
     if next(out.glob(f"{prefix}-*.tar"), None) is not None:
         raise HandError(f"{out} holds shards already; give another folder with out=.")
-    with ShardWriter(out, prefix, per_shard) as writer:
-        for hand in hands:
-            with report.guard(hand.name):
-                writer.add(to_sample(hand, cut))
-                report.hands[hand.source] += 1
-                if limit is not None and report.hands.total() >= limit:
-                    break
+    try:
+        with ShardWriter(out, prefix, per_shard) as writer:
+            for hand in hands:
+                with report.guard(hand.name):
+                    writer.add(to_sample(hand, cut))
+                    report.hands[hand.source] += 1
+                    if limit is not None and report.hands.total() >= limit:
+                        break
+    except OSError as error:  # the unfinished shard is gone, the finished ones are good
+        if error.filename is not None:  # not about writing the shard
+            raise
+        raise HandError(f"{out} cannot be written to ({error.strerror or error}).") from None
     return writer.paths
