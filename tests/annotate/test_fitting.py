@@ -7,7 +7,8 @@ import pytest
 import roma
 import torch
 
-from wilor_yolo.annotate.fitting import FitSettings, FittedHands, HandFitter, Stage, Weights
+from wilor_yolo.annotate.fitted import FittedHands
+from wilor_yolo.annotate.fitting import FitSettings, HandFitter, Stage, Weights
 from wilor_yolo.errors import HandError
 from wilor_yolo.geometry import default_intrinsics, mirror_points, project
 from wilor_yolo.mano.layer import HandLayer
@@ -40,7 +41,7 @@ def truth(fitter: HandFitter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         mesh = fitter.layer(
             roma.random_rotmat(COUNT), roma.rotvec_to_rotmat(poses), torch.randn(COUNT, 10) * 0.7
         )
-    joints = mesh.joints.numpy() + (rng.uniform(-0.1, 0.1, (COUNT, 1, 3)) + (0, 0, 0.6))
+    joints = mesh.joints.numpy() + rng.uniform((-0.1, -0.1, 0.5), (0.1, 0.1, 0.7), (COUNT, 1, 3))
     is_right = np.arange(COUNT) % 2 == 0
     joints = np.where(is_right[:, None, None], joints, mirror_points(joints))
     keypoints = np.concatenate((project(joints, K), np.ones((COUNT, 21, 1))), -1)

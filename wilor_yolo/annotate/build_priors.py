@@ -1,6 +1,7 @@
 """Make the priors of the fitting from a pose library.
 
-    python -m wilor_yolo.annotate.build_priors --poses poses.npz --prior weights/annotate/hand_prior.npz
+    python -m wilor_yolo.annotate.build_priors --poses poses.npz \\
+        --prior weights/annotate/hand_prior.npz
 
 A pose library is an `.npz` with `hand_pose` (N, 45) axis-angle of right hands relative to the flat
 hand and, if known, `betas` (N, 10): for example the parameters of ARCTIC, together with

@@ -87,10 +87,9 @@ class HandCandidates:
 
     def shifted(self, x: float, y: float) -> HandCandidates:
         """The same hands in a picture of which theirs was the crop with its corner at (x, y) px."""
-        keypoints = None if self.keypoints is None else self.keypoints + (x, y, 0.0)
-        return HandCandidates(
-            self.boxes + (x, y, x, y), self.confidence, self.sides, self.side_confidence, keypoints
-        )
+        keypoints = None if self.keypoints is None else self.keypoints + np.array([x, y, 0.0])
+        boxes = self.boxes + np.array([x, y, x, y])
+        return HandCandidates(boxes, self.confidence, self.sides, self.side_confidence, keypoints)
 
     @classmethod
     def joined(cls, parts: Sequence[HandCandidates]) -> HandCandidates:

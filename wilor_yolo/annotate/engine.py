@@ -25,7 +25,8 @@ from ..images import exif_focal
 from ..metrics.detection import UNKNOWN
 from ..skeleton import JOINT_NAMES, RIGHT, SIDE_NAMES
 from .ensemble import Ensemble
-from .fitting import FittedHands, HandFitter
+from .fitted import FittedHands
+from .fitting import HandFitter
 from .frames import Item, NearCopies, SampledFrame, VideoReader, find_items, read_picture
 from .fusion import FusedHand
 from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg, write_text

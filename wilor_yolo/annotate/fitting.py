@@ -25,11 +25,11 @@ from ..geometry import matrix_to_rotation_6d, mirror_points, rotation_6d_to_matr
 from ..mano.layer import HandLayer
 from .biomechanics import HandLimits, angle_loss, bone_loss, read_limits
 from .first_guess import Templates, guess, make_templates
+from .fitted import ACCEPTED, FittedHands
 from .mesh_prior import HandPrior, load_prior
 
-__all__ = ["ACCEPTED", "FitSettings", "FittedHands", "HandFitter", "Stage", "Weights"]
+__all__ = ["FitSettings", "HandFitter", "Stage", "Weights"]
 
-ACCEPTED = "converged"
 MIN_LANDMARKS = 8
 _SETTLED_STEPS = 15
 
@@ -87,46 +87,6 @@ class FitSettings:
             raise HandError(f"projection={self.projection}: choose full or weak.")
         if not self.stages or self.starts < 1:
             raise HandError("fitting needs at least one stage and one start.")
-
-
-@dataclass(frozen=True)
-class FittedHands:
-    """N fitted hands.
-
-    The parameters describe right hands (a left hand in the mirrored camera frame, x -> -x); the
-    rest is un-mirrored, in the camera frame of the picture.
-
-    Attributes:
-        global_orient: (N, 3) axis-angle; hand_pose: (N, 45); betas: (N, 10); cam_t_right: (N, 3)
-            metres: right-hand view.
-        vertices: (N, 778, 3) and joints: (N, 21, 3), metres; add `cam_t` (N, 3) for camera space.
-        keypoints_2d: (N, 21, 2) px, projected.
-        residual: (N,) mean landmark distance in hand sizes, weighted by confidence.
-        angle_violation: (N,) radians; prior_energy: (N,) metres^2.
-        status: "converged", or why the fit is rejected: "landmarks" (too few), "residual",
-            "angles", "unsettled" (still moving) or "diverged".
-    """
-
-    global_orient: np.ndarray
-    hand_pose: np.ndarray
-    betas: np.ndarray
-    cam_t_right: np.ndarray
-    vertices: np.ndarray
-    joints: np.ndarray
-    cam_t: np.ndarray
-    keypoints_2d: np.ndarray
-    residual: np.ndarray
-    angle_violation: np.ndarray
-    prior_energy: np.ndarray
-    status: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.status)
-
-    @property
-    def converged(self) -> np.ndarray:
-        """(N,) bool."""
-        return np.array([status == ACCEPTED for status in self.status], bool)
 
 
 class _Target(NamedTuple):
@@ -204,13 +164,13 @@ class HandFitter:
             )
             for i in range(0, max(count, 1), self.batch)
         ]
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        return parts[0] if len(parts) == 1 else FittedHands.joined(parts)
 
     def _fit(
         self, keypoints: np.ndarray, is_right: np.ndarray, intrinsics: np.ndarray
     ) -> FittedHands:
         if not len(keypoints):
-            return _empty()
+            return FittedHands.none()
         enough = (keypoints[..., 2] > 0).sum(1) >= MIN_LANDMARKS
         target = self._target(keypoints, is_right, intrinsics)
         start = guess(
@@ -411,32 +371,3 @@ def _best(
     order = energy.argsort(dim=1)[:, :keep]
     rows = (torch.arange(hands, device=order.device)[:, None] * each + order).flatten()
     return {name: value[rows] for name, value in values.items()}, owner[rows], earlier[rows]
-
-
-def _joined(parts: list[FittedHands]) -> FittedHands:
-    arrays = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in FittedHands.__dataclass_fields__
-        if name != "status"
-    }
-    return FittedHands(**arrays, status=tuple(s for part in parts for s in part.status))
-
-
-def _empty() -> FittedHands:
-    def zeros(*shape: int) -> np.ndarray:
-        return np.zeros((0, *shape), np.float32)
-
-    return FittedHands(
-        zeros(3),
-        zeros(45),
-        zeros(10),
-        zeros(3),
-        zeros(778, 3),
-        zeros(21, 3),
-        zeros(3),
-        zeros(21, 2),
-        zeros(),
-        zeros(),
-        zeros(),
-        (),
-    )

@@ -18,7 +18,7 @@ from ..samples import HandSample
 from ..shards import ShardWriter
 from ..skeleton import NUM_JOINTS, RIGHT, SIDE_NAMES
 from .candidates import FrameName
-from .fitting import ACCEPTED, FittedHands
+from .fitted import ACCEPTED, FittedHands
 from .fusion import FusedHand
 from .whim import WHIM_DTYPE, write_frame
 

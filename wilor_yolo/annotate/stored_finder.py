@@ -2,13 +2,13 @@
 
 Two layouts are read:
 
-* a `.json` file `{"detections": [{"file": "a.jpg", "frame": 0, "hands": [{"box": [x0, y0, x1, y1],
-  "confidence": 0.9, "side": "left", "keypoints": [[x, y, c] * 21]}]}]}`; `frame` (0 by default),
-  `side` and `keypoints` may be missing, and so may `box` when there are keypoints. `file` is the
-  end of the picture's or video's path. ContactHands-style boxes go in here.
-* a folder of OpenPose's JSON files, `<name>_keypoints.json`, or `<video>_<12 digits>_keypoints.json`
-  for frame number so and so of a video, with `hand_left_keypoints_2d` and
-  `hand_right_keypoints_2d` of each of the `people`.
+* a `.json` file `{"detections": [{"file": "a.jpg", "frame": 0, "hands": [...]}]}` with hands
+  `{"box": [x0, y0, x1, y1], "confidence": 0.9, "side": "left", "keypoints": [[x, y, c], ...]}`.
+  `frame` (0 by default), `side` and `keypoints` may be missing, and so may `box` when there are
+  keypoints. `file` is the end of the picture's or video's path. ContactHands-style boxes go here.
+* a folder of OpenPose's JSON files, `<name>_keypoints.json`, or
+  `<video>_<12 digits>_keypoints.json` for frame number so and so of a video, with
+  `hand_left_keypoints_2d` and `hand_right_keypoints_2d` of each of the `people`.
 """
 
 from __future__ import annotations

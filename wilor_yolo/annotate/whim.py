@@ -199,7 +199,7 @@ def _entries(data: bytes) -> list[dict[str, Any]]:
     if dtype.names:
         array = np.load(io.BytesIO(data), allow_pickle=False).reshape(-1)
         return [{name: entry[name] for name in dtype.names} for entry in array]
-    if dtype != object:
+    if not dtype.hasobject:
         raise ValueError(f"it holds {dtype}.")
     pickled = read_pickle(data[file.tell() :], _WHIM_NAMES)
     # An array of objects keeps them in a list; numpy may also have pickled a plain list.
