@@ -13,7 +13,12 @@ from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset
 
 from wilor_yolo.detect.augment import HandFlip, HandMask, HandPerspective
-from wilor_yolo.detect.dataset import HandDataset, build_hand_dataset, check_hand_data
+from wilor_yolo.detect.dataset import (
+    HandDataset,
+    build_hand_dataset,
+    check_hand_data,
+    refuse_reflections,
+)
 from wilor_yolo.detect.options import HandOptions
 from wilor_yolo.detect.presets import training_preset
 from wilor_yolo.detect.sides import UNSURE_CLASS
@@ -42,6 +47,8 @@ def test_pipeline_has_our_steps_also_after_close_mosaic(toy_set) -> None:
     for _ in range(2):
         kinds = Counter(steps(dataset))
         assert (kinds[HandFlip], kinds[HandPerspective], kinds[HandMask]) == (2, 1, 1)
+        first, mixup = dataset.transforms.transforms[:2]
+        assert mixup.pre_transform is first  # so mixed-in pictures get tight boxes too
         dataset.close_mosaic(get_cfg(overrides={**training_preset(), "mosaic": 0.0}))
     assert "flip_idx" not in check_det_dataset(str(toy_set.yaml))
 
@@ -154,3 +161,22 @@ def test_batches_are_tensors(toy_set_unknown) -> None:
     batch = HandDataset.collate_fn([dataset[i] for i in range(3)])
     assert batch["img"].shape == (3, 3, 96, 96) and batch["img"].dtype == torch.uint8
     assert batch["keypoints"].shape[1:] == (21, 3)
+
+
+@pytest.mark.parametrize("name", ["HorizontalFlip", "VerticalFlip", "Transpose", "D4"])
+def test_albumentations_may_not_mirror(name: str) -> None:
+    nested = {
+        "transform": {
+            "__class_fullname__": "OneOf",
+            "transforms": [{"__class_fullname__": name, "p": 0.5}],
+        }
+    }
+    with pytest.raises(HandError, match=f"{name} mirrors hands"):
+        refuse_reflections([nested])
+    refuse_reflections([{"transform": {"__class_fullname__": "Blur"}}])
+    refuse_reflections(None)
+
+
+def test_the_data_set_checks_its_augmentations(toy_set) -> None:
+    with pytest.raises(HandError, match="HorizontalFlip"):
+        make(toy_set, augmentations=[{"transform": {"__class_fullname__": "HorizontalFlip"}}])

@@ -7,6 +7,7 @@ is unknown, 1 occluded, 2 visible; a hand without known keypoints has 63 zeros.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from .augment import with_hand_transforms
 from .options import HandOptions
 from .sides import UNKNOWN_SIDE, UNSURE_CLASS
 
-__all__ = ["HandDataset", "build_hand_dataset", "check_hand_data"]
+__all__ = ["HandDataset", "build_hand_dataset", "check_hand_data", "refuse_reflections"]
 
 
 def check_hand_data(data: Mapping[str, Any]) -> None:
@@ -46,6 +47,19 @@ def check_hand_data(data: Mapping[str, Any]) -> None:
         )
 
 
+def refuse_reflections(augmentations: object) -> None:
+    """Check Albumentations transforms, given as objects or as their dicts.
+
+    Raises:
+        HandError: one of them mirrors pictures; it would leave the classes as they are.
+    """
+    if mirror := re.search(r"\b(HorizontalFlip|VerticalFlip|Transpose|D4)\b", repr(augmentations)):
+        raise HandError(
+            f"augmentations: {mirror[1]} mirrors hands without swapping left and right; "
+            "use fliplr= or flipud="
+        )
+
+
 class HandDataset(YOLODataset):
     """YOLODataset with hand augmentations and hands of unknown side.
 
@@ -64,6 +78,7 @@ class HandDataset(YOLODataset):
 
     def build_transforms(self, hyp: IterableSimpleNamespace) -> Compose:
         """The stock pipeline with the hand transforms in it; called again by `close_mosaic`."""
+        refuse_reflections(getattr(hyp, "augmentations", None))
         transforms = super().build_transforms(hyp)
         if self.augment:
             with_hand_transforms(transforms, self._options, swap_sides=not self.single_cls)
