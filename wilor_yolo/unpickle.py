@@ -160,10 +160,9 @@ class PickledScalar(Record):
         kind = re.fullmatch(r"[<>|=]?([US])[0-9]+", code)
         if kind and isinstance(data, bytes):
             return data.decode("utf-32-le" if kind[1] == "U" else "latin1").rstrip("\0")
-        numbers = np.frombuffer(data, dtype.numpy()) if isinstance(data, bytes) else []
-        if len(numbers) != 1:
+        if not isinstance(data, bytes) or len(data) != dtype.numpy().itemsize:
             raise WeightsError("a number in it does not fit its type")
-        return numbers[0].item()
+        return np.frombuffer(data, dtype.numpy())[0].item()
 
 
 class _BufferArray(PickledArray):

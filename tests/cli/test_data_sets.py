@@ -51,10 +51,56 @@ def test_convert_and_check(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_keys(tmp_path: Path, capsys: Any) -> None:
-    assert tuple(data_sets._FORMATS) == FORMATS
+    assert (*FORMATS, "whim") == data_sets._FORMATS
     assert main(["data", "convert", "format=freihnd", "root=a", f"out={tmp_path}"]) == 2
     assert "should be one of freihand" in capsys.readouterr().err
     assert main(["data", "convert", "format=ho3d", "rot=a", f"out={tmp_path}"]) == 2
     assert "Did you mean 'root'" in capsys.readouterr().err
     assert main(["data", "--help"]) == 0
     assert "hand_model_left=" in capsys.readouterr().out
+
+
+def test_whim(tmp_path: Path, capsys: Any) -> None:
+    import torch
+
+    from wilor_yolo.annotate.whim import WHIM_DTYPE, write_frame
+
+    layer = HandLayer(load_hand_model())
+    turns = torch.eye(3).expand(1, 16, 3, 3)
+    joints = layer(turns[:, :1], turns[:, 1:], torch.zeros(1, 10)).joints[0].numpy()
+    trans = np.array([-0.2, 0.1, 12.0], np.float32)  # of a pseudo focal length: far away
+    camera = np.array([[9000, 0, 160], [0, 9000, 120], [0, 0, 1]], np.float32)
+
+    def entry(side: int, spoil: int = 1) -> np.ndarray:
+        hand = np.zeros(1, WHIM_DTYPE)
+        own = (joints + trans) * [1 if side else -1, 1, 1]
+        seen = own @ camera.T
+        points = seen[:, :2] / seen[:, 2:]
+        hand["side"], hand["K"], hand["trans"] = side, camera, trans
+        hand["trans"][:, 0] *= 1 if side else -1
+        hand["joints_3d"] = (own * [spoil, 1, 1]) - hand["trans"] * [spoil, 1, 1]
+        hand["trans"] *= [spoil, 1, 1]
+        hand["bbox"] = [*points.min(0), *points.max(0)]
+        return hand
+
+    folder = tmp_path / "WHIM" / "train" / "anno" / "abc-1_X"
+    write_frame(folder / "7.npy", np.concatenate((entry(1), entry(0))))
+    write_frame(folder / "8.npy", entry(0, spoil=-1))  # mirrored 3D
+    write_frame(folder / "9.npy", entry(1))
+    for name in ("7.jpg", "8.npy.jpg"):
+        cv2.imwrite(str(folder / name), np.zeros((240, 480, 3), np.uint8))
+    out = tmp_path / "shards"
+    argv = ["data", "convert", "format=whim", f"root={tmp_path / 'WHIM'}", f"out={out}"]
+    assert main(argv) == 1
+    captured = capsys.readouterr()
+    assert "left out: frames without a picture" in captured.out
+    assert "8.npy: sample whim_abc-1_X_8_0: " in captured.err
+    assert "left hand's 3D mirrored" in captured.err
+    right, left = iterate_samples(out, strict=True)
+    assert right.is_right and not left.is_right
+    for sample in (right, left):
+        assert sample.keypoints_3d_confidence == 0.5
+        seen = sample.keypoints_3d @ sample.K.T
+        np.testing.assert_allclose(seen[:, :2] / seen[:, 2:], sample.keypoints_2d[:, :2], atol=0.05)
+    assert main([*argv[:3], f"root={tmp_path}", f"out={tmp_path / 'other'}"]) == 2
+    assert "holds no <video>/<frame>.npy" in capsys.readouterr().err

@@ -178,5 +178,13 @@ def test_a_torn_tar_keeps_what_is_whole(tmp_path, pair):
     raw = list(read_set(SetOptions("hamer-tars", str(path)), report))
     assert len(raw) == 1
     assert report.fault_count == 1 and f"{path}: torn after s1.jpg" in report.faults[0]
+    # Cut between the picture and the labels: nothing is torn but the end is missing.
+    whole = write_tar(tmp_path / "u.tar", files)
+    with tarfile.open(whole) as tar:
+        end = tar.getmember("s2.data.pyd").offset
+    whole.write_bytes(whole.read_bytes()[:end])
+    report = ReadReport()
+    assert len(list(read_set(SetOptions("hamer-tars", str(whole)), report))) == 2
+    assert report.fault_count == 1 and "the end marker is missing" in report.faults[0]
     with pytest.raises(HandError, match="no tars"):
         list(read_set(SetOptions("hamer-tars", str(tmp_path / "*.nothing")), report))

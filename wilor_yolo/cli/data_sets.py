@@ -20,6 +20,7 @@ _FORMATS = (
     "halpe",
     "hamer-tars",
     "hamer-npz",
+    "whim",
 )
 
 
@@ -82,8 +83,14 @@ def convert_set(args: Sequence[str]) -> int:
     report.on_fault = lambda message: (
         print(f"BAD {message}", file=sys.stderr) if report.fault_count <= _SHOWN else None
     )
+    if options.format == "whim":
+        from .whim_set import read_whim
+
+        hands = read_whim(options.root, report, options.split, options.images)
+    else:
+        hands = read_set(chosen, report)
     paths = write_set(
-        read_set(chosen, report),
+        hands,
         options.out,
         report,
         CutOptions(options.context, options.largest),

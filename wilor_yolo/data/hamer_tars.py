@@ -8,6 +8,7 @@ in `detection.npz` are not used.
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -96,7 +97,7 @@ def _groups(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, byt
     """Consecutive members of one key, as webdataset groups them; (key, suffix -> bytes)."""
     current, parts, last = "", dict[str, bytes](), "its beginning"
     try:
-        with tarfile.open(path, "r:*") as tar:
+        with tarfile.open(path, "r:") as tar:
             while (member := tar.next()) is not None:
                 if not member.isreg():
                     continue
@@ -114,7 +115,13 @@ def _groups(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, byt
                 current, last = key, member.name
                 if not suffix.endswith("npz"):
                     parts[suffix.lower()] = data
-                tar.members = []  # tarfile remembers every member; we never go back
+                # tarfile remembers every member; we never go back.
+                tar.members = []  # type: ignore[attr-defined]
+        # A cut exactly between two members looks like a good end to tarfile.
+        with open(path, "rb") as file:
+            file.seek(-tarfile.BLOCKSIZE, os.SEEK_END)
+            if any(file.read()):
+                raise tarfile.ReadError("the end marker is missing")
         if parts:
             yield current, parts
     except (tarfile.TarError, OSError, EOFError) as error:

@@ -63,11 +63,13 @@ def read_interhand(
         for is_right in (True, False):
             if annotation.get("hand_type") == ("left" if is_right else "right"):
                 continue
-            hand = None
+            hand: RawHand | None = None
             number = annotation.get("id")
             with report.guard(f"{label}: annotation {number}"):
                 image = images[annotation["image_id"]]
-                hand = _hand(annotation, image, is_right, cameras, joints, poses, models, report)
+                labels = _labels(
+                    annotation, image, is_right, cameras, joints, poses, models, report
+                )
                 hand = RawHand(
                     key=sample_key("interhand", split, number, "right" if is_right else "left"),
                     source="interhand26m",
@@ -75,13 +77,13 @@ def read_interhand(
                     picture=root / "images" / split / image["file_name"],
                     is_right=is_right,
                     size=(int(image["width"]), int(image["height"])),
-                    **hand,
+                    **labels,
                 )
             if hand is not None:
                 yield hand
 
 
-def _hand(
+def _labels(
     annotation: dict[str, Any],
     image: dict[str, Any],
     is_right: bool,

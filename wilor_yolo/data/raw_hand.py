@@ -46,6 +46,7 @@ class RawHand:
         joints_3d: (21, 3) metres, camera frame (x right, y down, z forward), or None. Without
             `intrinsics` their place does not matter.
         intrinsics: (3, 3) px, or None.
+        joints_confidence: of `joints_3d`; below 1 for those that another network or a fit made up.
         pose: (48,) axis-angle, flat hand, camera frame, **right-hand view**, or None.
         betas: (10,), given with `pose`.
         box: (4,) xyxy px, tight, or None: the padded rectangle of the known keypoints.
@@ -60,6 +61,7 @@ class RawHand:
     keypoints_2d: np.ndarray | None = None
     joints_3d: np.ndarray | None = None
     intrinsics: np.ndarray | None = None
+    joints_confidence: float = 1.0
     pose: np.ndarray | None = None
     betas: np.ndarray | None = None
     box: np.ndarray | None = None
@@ -215,6 +217,7 @@ def _to_sample(hand: RawHand, cut: CutOptions) -> HandSample:
         source=hand.source,
         key=hand.key,
         keypoints_3d=joints,
+        keypoints_3d_confidence=hand.joints_confidence,
         K=None if hand.intrinsics is None else window.move_camera(hand.intrinsics, ratios),
         global_orient=None if hand.pose is None else hand.pose[:3],
         hand_pose=None if hand.pose is None else hand.pose[3:],
