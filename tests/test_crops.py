@@ -98,15 +98,16 @@ def test_a_left_crop_is_the_mirror_of_the_right_one(side):
 
 def test_mirror_law_of_whole_pictures():
     """The mirrored picture with the mirrored box and the other side gives the same crop."""
-    image = cv2.GaussianBlur(_noise((300, 333)), (0, 0), 2)
-    box = np.array([[100.5, 80.0, 190.25, 200.0]])
-    mirrored_box = box.copy()
-    mirrored_box[:, [0, 2]] = 333 - 1 - box[:, [2, 0]]
+    image = _noise((300, 333))
     flipped = np.ascontiguousarray(image[:, ::-1])
-    for is_right in (True, False):
-        one = crop_hands(image, crop_geometry(box, [is_right]), SIZE)[0]
-        other = crop_hands(flipped, crop_geometry(mirrored_box, [not is_right]), SIZE)[0]
-        assert np.abs(one.astype(int) - other).max() <= 1
+    for box in ([100.5, 80, 190.25, 200], [-30, 40, 280.5, 330], [250, 10, 340, 90]):
+        box = np.array([box])
+        mirrored_box = box.copy()
+        mirrored_box[:, [0, 2]] = 333 - 1 - box[:, [2, 0]]
+        for is_right in (True, False):
+            one = crop_hands(image, crop_geometry(box, [is_right]), 96)[0]
+            other = crop_hands(flipped, crop_geometry(mirrored_box, [not is_right]), 96)[0]
+            assert np.array_equal(one, other)
 
 
 def test_to_image_and_to_crop_undo_each_other():
@@ -180,9 +181,9 @@ def test_boxes_outside_the_picture_are_black(box):
 def test_absurdly_large_boxes_cost_little(reach):
     image = np.full((300, 400, 3), 200, np.uint8)
     geometry = crop_geometry(np.array([[-reach, -reach, reach, reach]]), [True])
-    start = time.perf_counter()
+    start = time.process_time()
     crop = crop_hands(image, geometry, 64)[0]
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert crop.astype(bool).mean() < 0.01
 
 
@@ -231,9 +232,9 @@ def _seconds(image, box):
     geometry = crop_geometry(np.array([box]), [True])
     best = np.inf
     for _ in range(7):
-        start = time.perf_counter()
+        start = time.process_time()
         crop_hands(image, geometry, SIZE)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return best
 
 

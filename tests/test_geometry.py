@@ -12,6 +12,7 @@ from wilor_yolo.geometry import (
     cam_to_crop_translation,
     crop_to_full_translation,
     default_intrinsics,
+    fit_translation,
     full_to_crop_cam,
     matrix_to_rotation_6d,
     mirror_axis_angle,
@@ -209,6 +210,24 @@ def test_a_hand_of_120_px_in_a_640_px_picture_is_about_a_metre_away(open_hand):
     far = crop_to_full_translation(cam, center, side, released_intrinsics(640, 480))[0]
     assert far[2] / cam_t[2] == pytest.approx(CROP_FOCAL)
     assert far[2] > 15
+
+
+@pytest.mark.parametrize("distance", [0.15, 0.5, 3.0])
+def test_a_hand_is_placed_exactly_by_its_pixels(open_hand, distance):
+    K = np.array([[700.0, 0, 300], [0, 650, 260], [0, 0, 1]])
+    true = np.array([[0.03, -0.05, distance], [-0.2, 0.1, 1.5 * distance]])
+    points = np.stack((open_hand, open_hand[:, [2, 0, 1]]))
+    pixels = project(points + true[:, None], K)
+    assert np.allclose(fit_translation(points, pixels, K), true, atol=1e-9)
+    shaken = pixels + np.random.default_rng(0).normal(0, 0.5, pixels.shape)
+    assert np.abs(fit_translation(points, shaken, K) - true).max() < 0.05 * distance
+
+
+def test_pixels_that_say_nothing_place_nothing(open_hand):
+    K = default_intrinsics(640, 480)
+    nowhere = fit_translation(np.zeros((1, 21, 3)), np.full((1, 21, 2), 300.0), K)
+    assert np.isfinite(nowhere).all()
+    assert fit_translation(np.zeros((0, 21, 3)), np.zeros((0, 21, 2)), K).shape == (0, 3)
 
 
 def test_depth_grows_with_the_focal_length_alone():

