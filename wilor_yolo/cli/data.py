@@ -16,6 +16,7 @@ from .verbs import choose
 __all__ = ["HELP", "run"]
 
 MOST_FAULTS = 50  # that are named
+_LARGEST_TILE = 256  # px, side of a sample on a sheet
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def _check(args: Sequence[str]) -> int:
 
 def _sheet(args: Sequence[str]) -> int:
     options = read_keys(SheetOptions, args, "data sheet")
+    from ..data.square import squared
     from ..shards import find_shards, iterate_samples, read_shard
     from ..synth.sheet import draw_sheet
     from .pictures import write_picture
@@ -121,10 +123,9 @@ def _sheet(args: Sequence[str]) -> int:
         raise HandError(f"{options.source}: no samples; give a folder that holds .tar shards.")
     step = max(1, total // options.count)
     chosen = list(islice(iterate_samples(options.source), 0, step * options.count, step))
-    # Real samples differ in size, and a sheet has one: that of the first.
-    side = chosen[0].image.shape[:2]
-    same = [sample for sample in chosen if sample.image.shape[:2] == side]
-    write_picture(Path(options.out), draw_sheet(same, min(options.columns, len(same))))
-    left = f", {len(chosen) - len(same)} of other sizes left out" if len(same) < len(chosen) else ""
-    print(f"{len(same)} of {total} samples{left}: {options.out}")
+    # Real samples differ in size, and a sheet has one.
+    side = min(max(max(sample.image.shape[:2]) for sample in chosen), _LARGEST_TILE)
+    tiles = [squared(sample, side) for sample in chosen]
+    write_picture(Path(options.out), draw_sheet(tiles, min(options.columns, len(tiles))))
+    print(f"{len(tiles)} of {total} samples: {options.out}")
     return 0

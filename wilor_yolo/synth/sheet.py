@@ -17,7 +17,10 @@ def draw_sample(sample: HandSample) -> np.ndarray:
     """The picture with skeleton, box and side, (H, W, 3) uint8 BGR; hidden joints are hollow."""
     image = sample.image.copy()
     pixels = np.round(sample.keypoints_2d[:, :2] * 8).astype(int)
+    known = sample.keypoints_2d[:, :2].any(axis=1)  # others lie in the corner
     for i, (a, b) in enumerate(EDGES):
+        if not (known[a] and known[b]):
+            continue
         colour = FINGER_COLOURS[FINGERS[i // 4]][::-1]
         ends = tuple(pixels[a].tolist()), tuple(pixels[b].tolist())
         cv2.line(image, *ends, colour, 1, cv2.LINE_AA, shift=3)
