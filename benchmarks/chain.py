@@ -52,13 +52,16 @@ def memory_growth(detector, reconstructor, image: np.ndarray, frames: int) -> tu
     """MB resident after the warm frames, and MB added by the `frames` after them."""
     import torch
 
+    from wilor_yolo.pipeline import keep_threads
+
     rng = np.random.default_rng(0)
     before = 0.0
     for i in range(WARM_FRAMES + frames):
         if i == WARM_FRAMES:
             before = resident_megabytes()
         frame = np.roll(image, int(rng.integers(SIDE)), axis=1)
-        result = detector.predict(frame, imgsz=DETECTOR_SIZE, verbose=False)[0]
+        with keep_threads():
+            result = detector.predict(frame, imgsz=DETECTOR_SIZE, verbose=False)[0]
         result.keypoints = None
         # One to four hands: batches of changing size are what fragments memory.
         boxes = np.tile(BOXES, (2, 1))[: int(rng.integers(1, 5))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from .detect.model import HandDetector
     from .reconstruct.predictor import HandReconstructor
 
-__all__ = ["CONFIDENCE", "IMAGE_SIZE", "IOU", "HandPipeline", "SideVote", "can_track"]
+__all__ = [
+    "CONFIDENCE",
+    "IMAGE_SIZE",
+    "IOU",
+    "HandPipeline",
+    "SideVote",
+    "can_track",
+    "keep_threads",
+]
 
 CONFIDENCE = 0.25  # detector score below which a box is no hand; Ultralytics' own default
 IMAGE_SIZE = 320  # px, what the shipped detector was trained at
@@ -34,6 +43,23 @@ _Picture = str | Path | np.ndarray
 def can_track() -> bool:
     """Whether Ultralytics' trackers can run: they need `lap`, which is an extra."""
     return find_spec("lap") is not None
+
+
+@contextmanager
+def keep_threads() -> Iterator[None]:
+    """Keep torch's number of threads as it was before.
+
+    When a predictor is set up on a CPU, Ultralytics 8.4 gives torch one thread less than there are
+    cores, for the whole process and for good: on two cores that halves the reconstructor's speed.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
 
 
 class HandPipeline:
@@ -155,13 +181,14 @@ class HandPipeline:
                 yield frame, _nothing(frame.image)
                 continue
             if follow:
-                tracked: Any = self.detector.track(
-                    frame.image, persist=persist, tracker=tracker, **self._settings()
-                )
+                with keep_threads():
+                    tracked: Any = self.detector.track(
+                        frame.image, persist=persist, tracker=tracker, **self._settings()
+                    )
                 persist = True
                 result = vote.settle(tracked[0])
             else:
-                result = self.detector.predict(frame.image, **self._settings())[0]
+                result = self.detect([frame.image])[0]
             result.path = ""  # Ultralytics invents a file name for arrays
             yield frame, self.reconstructor.reconstruct(result, K)
 
@@ -178,7 +205,8 @@ class HandPipeline:
         for indices in by_shape.values():
             for start in range(0, len(indices), DETECT_BATCH):
                 chunk = indices[start : start + DETECT_BATCH]
-                found = self.detector.predict([images[i] for i in chunk], **self._settings())
+                with keep_threads():
+                    found = self.detector.predict([images[i] for i in chunk], **self._settings())
                 for i, result in zip(chunk, found, strict=True):
                     result.path = ""
                     results[i] = result

@@ -32,7 +32,8 @@ Keys of our own:
   mask_prob=      train: probability of patches painted over a picture [of the model YAML: 0.3]
   tighten_boxes=  train: refit boxes after a rotation [of the model YAML: True]
 
-All other keys: https://docs.ultralytics.com/usage/cfg. Training starts from our preset (rotation,
+data=hand-sample.yaml is a small synthetic set that ships with the package. All other keys:
+https://docs.ultralytics.com/usage/cfg. Training starts from our preset (rotation,
 scale, flips that swap left and right), which given keys override.
 """
 
