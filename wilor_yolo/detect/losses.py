@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 from ultralytics.utils.loss import v8PoseLoss
 from ultralytics.utils.tal import TaskAlignedAssigner
 
 from .options import HandOptions
 from .sides import UNSURE_CLASS
 
-__all__ = ["HandAssigner", "HandPoseLoss", "KeypointL2"]
+__all__ = ["EitherSideBCE", "HandAssigner", "HandPoseLoss", "KeypointL2"]
 
 
 class KeypointL2(nn.Module):
@@ -41,13 +42,34 @@ class KeypointL2(nn.Module):
         return ((distance * known).sum(1) / known.sum(1).clamp(min=1)).mean()
 
 
-class HandAssigner(TaskAlignedAssigner):
-    """Task-aligned assignment that counts a hand of unknown side as the side it looks more like.
+class EitherSideBCE(nn.Module):
+    """Binary cross entropy per side, except for hands whose side is unknown.
 
-    The class loss of a hand whose side is unknown is the smaller of the two it would have as a
-    left and as a right hand. With targets t on the anchors a of one hand, binary cross entropy is
-    ``const - sum_a t_a * logit_a(side)``, so the smaller one is that of the side the network scores
-    higher on the anchors that will be assigned; those are the ones of best alignment.
+    Such a hand has half of its target score on each side (see :class:`HandAssigner`). Its loss is
+    that of being a hand at all, with P(hand) = 1 - (1 - P(left)) (1 - P(right)). A hand that is
+    found is left in peace: counting it as the side the network believes in (the smaller of the two
+    losses) would teach the network its own first guesses, which are wrong for whole kinds of views.
+    """
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Losses (B, A, 2) of `logits` (B, A, 2) for target scores `targets` (B, A, 2)."""
+        known = binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        either = (targets > 0).all(-1)
+        if not either.any():
+            return known
+        log_none = logsigmoid(-logits[either]).sum(-1)  # log of (1 - P(left)) (1 - P(right))
+        log_hand = torch.log((-torch.expm1(log_none)).clamp(min=1e-12))
+        target = targets[either].sum(-1)
+        loss = -(target * log_hand + (1 - target) * log_none)
+        known[either] = loss[:, None] / 2  # a hand's two cells share its loss
+        return known
+
+
+class HandAssigner(TaskAlignedAssigner):
+    """Task-aligned assignment that knows hands of unknown side.
+
+    Anchors are chosen for the side the hand looks more like, because the alignment measure needs
+    one; their target scores are then split evenly between the sides.
     """
 
     def _forward(
@@ -61,9 +83,12 @@ class HandAssigner(TaskAlignedAssigner):
         **extra: Any,
     ) -> tuple[Tensor, ...]:
         sides = self.resolve_sides(pd_scores, pd_bboxes, gt_labels, gt_bboxes, mask_gt)
-        return super()._forward(
+        labels, boxes, scores, foreground, hand = super()._forward(
             pd_scores, pd_bboxes, anc_points, sides, gt_bboxes, mask_gt, **extra
         )
+        unsure = (gt_labels.squeeze(-1) == UNSURE_CLASS).gather(1, hand) & foreground.bool()
+        scores[unsure] = scores[unsure].sum(-1, keepdim=True) / scores.shape[-1]
+        return labels, boxes, scores, foreground, hand
 
     def resolve_sides(
         self,
@@ -103,6 +128,7 @@ class HandPoseLoss(v8PoseLoss):
     """
 
     assigner: TaskAlignedAssigner
+    bce: nn.Module
     keypoint_loss: nn.Module
 
     def __init__(self, model: nn.Module, options: HandOptions) -> None:
@@ -117,6 +143,7 @@ class HandPoseLoss(v8PoseLoss):
             eps=stock.eps,
             topk2=stock.topk2,
         )
+        self.bce = EitherSideBCE()
         self.landmarks = options.keypoint_loss != "none"
         if options.keypoint_loss == "l2":
             self.keypoint_loss = KeypointL2()
