@@ -4,7 +4,7 @@ Most hand boxes in the world were drawn without saying which hand it is. They st
 hands are. In a label file such a hand has the class `UNKNOWN_SIDE`; the data YAML keeps its two
 classes. In memory the class becomes `UNSURE_CLASS`, half way between left and right: every
 transform that keeps classes beside boxes (mosaic, mixup, box filters, collation) keeps it too, and
-the flip ``1 - class`` leaves it alone. The criterion decides which side it counts as.
+the flip ``1 - class`` leaves it alone. The criterion then asks for a hand, of either side.
 
 A stock Ultralytics training refuses the picture ("class 2 exceeds ...") instead of learning a
 wrong side from it.
