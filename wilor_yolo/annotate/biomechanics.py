@@ -63,8 +63,10 @@ class HandLimits:
 
     def to(self, device: torch.device | str) -> HandLimits:
         """The same on another device."""
-        tensors = (t.to(device) for t in (self.bones, self.flexion, self.abduction))
-        return HandLimits(*tensors, self.source)
+        bones, flexion, abduction = (
+            limits.to(device) for limits in (self.bones, self.flexion, self.abduction)
+        )
+        return HandLimits(bones, flexion, abduction, self.source)
 
 
 def bone_lengths(joints: Tensor) -> Tensor:

@@ -99,7 +99,8 @@ def cut_view(image: np.ndarray, box: np.ndarray) -> HandView:
         x, y = left - corner[0], top - corner[1]
         square[y : y + bottom - top, x : x + right - left] = image[top:bottom, left:right]
     if side > _LARGEST:
-        square = cv2.resize(square, (_LARGEST, _LARGEST), interpolation=cv2.INTER_AREA)
+        shrunk = cv2.resize(square, (_LARGEST, _LARGEST), interpolation=cv2.INTER_AREA)
+        square = np.asarray(shrunk, np.uint8)
     ratio = len(square) / side
     return HandView(square, corner.astype(np.float64), np.array([ratio, ratio]))
 

@@ -110,7 +110,7 @@ def read_frame(path: str | Path) -> list[WhimHand]:
         return [_hand(entry) for entry in entries]
     except OSError as error:
         raise HandError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, KeyError, TypeError, WeightsError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, WeightsError) as error:
         raise HandError(f"{path} is no WHIM frame: {error}") from None
 
 
@@ -232,7 +232,11 @@ class _Storage(Record):
     def numpy(self) -> np.ndarray:
         import torch
 
-        data = self.args[0].bytes() if isinstance(self.args[0], Record) else self.args[0]
+        data: Any = self.args[0] if self.args else None
+        if isinstance(data, Record):  # bytes as Python 3 writes them in protocol 2
+            data = getattr(data, "bytes", lambda: None)()
+        if not isinstance(data, bytes):
+            raise WeightsError("a tensor in it has no contents")
         try:
             storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             with warnings.catch_warnings():
@@ -274,7 +278,7 @@ def _hand(entry: dict[str, Any]) -> WhimHand:
     if joints is not None and trans is not None and K is not None:
         projected = (joints + trans) @ K.T
         keypoints = projected[:, :2] / projected[:, 2:]
-    elif np.size(entry.get("joints_2d")) == 2 * NUM_JOINTS:
+    elif np.size(entry.get("joints_2d", ())) == 2 * NUM_JOINTS:
         keypoints = array("joints_2d", 21, 2)
     assert bbox is not None
     return WhimHand(

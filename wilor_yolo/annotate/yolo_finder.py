@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from ..errors import HandError
 from ..metrics.detection import UNKNOWN
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
 from .candidates import HandCandidates
-
-if TYPE_CHECKING:
-    from ultralytics import YOLO
 
 __all__ = ["PERSON_CONFIDENCE", "PersonFinder", "YoloFinder"]
 
@@ -105,7 +102,7 @@ class PersonFinder:
         return np.asarray(boxes.xyxy, np.float64)[np.argsort(-boxes.conf, kind="stable")]
 
 
-def _open(model: str | Path | None) -> YOLO:
+def _open(model: str | Path | None) -> Any:
     from ..detect.model import HandDetector
 
     if model is None:
