@@ -13,8 +13,7 @@ from wilor_yolo.errors import HandError
 from wilor_yolo.reconstruct.checkpoints import load_network, read_info
 from wilor_yolo.reconstruct.run_files import RunLog, load_state
 from wilor_yolo.reconstruct.train_config import TrainConfig
-from wilor_yolo.reconstruct.trainer import ReconstructorTrainer, score
-from wilor_yolo.reconstruct.validation import SourceErrors
+from wilor_yolo.reconstruct.trainer import ReconstructorTrainer
 from wilor_yolo.shards import write_shards
 
 pytest.importorskip("lightning_fabric")
@@ -58,6 +57,7 @@ def _config(place, out, **changes):
         "threads": 1,
         "accelerator": "cpu",
         "pretrained": ["trunk.blocks"],
+        "losses.maps": 0.03,
     }
     return TrainConfig.from_dict(values | changes)
 
@@ -111,7 +111,7 @@ def test_interrupted_equals_uninterrupted(place, tmp_path):
     ReconstructorTrainer(_config(place, tmp_path / "parts")).fit()
     whole = load_state(tmp_path / "whole" / "last.pt")
     parts = load_state(tmp_path / "parts" / "last.pt")
-    names = ("network", "average", "optimiser", "judge", "judge_optimiser", "prior")
+    names = ("network", "average", "maps", "optimiser", "judge", "judge_optimiser", "prior")
     for name in ("step", "average_updates", "shards", "data_hash", *names):
         assert _same(getattr(whole, name), getattr(parts, name)), name
     drop = ("seconds", "crops_per_s")
@@ -201,6 +201,12 @@ def test_frozen_layers_stay_as_the_initial_weights(place, tmp_path):
             assert torch.equal(value, start[name]) == frozen, name
 
 
+def test_a_run_without_the_aid_goes_on_without_it(place, tmp_path):
+    ReconstructorTrainer(_config(place, tmp_path / "run", steps=1, **{"losses.maps": 0.0})).fit()
+    trainer = ReconstructorTrainer(_config(place, tmp_path / "run", steps=2))
+    assert trainer.maps is None and trainer.fit().step == 2
+
+
 def test_minutes_end_the_run(place, tmp_path):
     config = _config(place, tmp_path / "run", steps=100_000, minutes=0.02, val=[])
     result = ReconstructorTrainer(config).fit()
@@ -213,15 +219,6 @@ def test_bf16_trains(place, tmp_path):
         _config(place, tmp_path / "run", steps=2, precision="bf16-mixed", channels_last=True)
     ).fit()
     assert result.step == 2 and result.errors["test"].pa_mpjpe < 60
-
-
-def test_score_ignores_what_a_source_lacks():
-    nan = float("nan")
-    errors = {
-        "a": SourceErrors(1, 10.0, 9.0, 20.0, 0.03, 1.0),
-        "b": SourceErrors(1, nan, nan, nan, 0.05, nan),
-    }
-    assert score(errors) == pytest.approx(10 + 4)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from wilor_yolo.geometry import project_crop
 from wilor_yolo.reconstruct.batches import make_batch
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.network import CoarseHand, NetworkOutput
-from wilor_yolo.reconstruct.validation import validate
+from wilor_yolo.reconstruct.validation import SourceErrors, score, validate
 
 
 class Oracle(nn.Module):
@@ -75,3 +75,12 @@ def test_crop_units_agree_with_the_network_camera(free_hand):
     cam = torch.tensor([[4.0, 0.0, 0.0]])
     edge = project_crop(torch.tensor([[[0.25, 0.0, 0.0]]]), cam)
     assert float(edge[0, 0, 0]) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_score_ignores_what_a_source_lacks():
+    nan = float("nan")
+    errors = {
+        "a": SourceErrors(1, 10.0, 9.0, 20.0, 0.03, 1.0),
+        "b": SourceErrors(1, nan, nan, nan, 0.05, nan),
+    }
+    assert score(errors) == pytest.approx(10 + 4)

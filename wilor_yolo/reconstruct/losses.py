@@ -12,7 +12,7 @@ of a term with n numbers a sample equals our weight w * n, up to one common fact
     vertices        none (the paper's L_3D)                            5
     global_orient   0.001  x 9              0.009       0.021          0.1
     hand_pose       0.001  x 135            0.135       0.32           0.3
-    betas           0.0005 x 10             0.005       0.012          0.012
+    betas           0.0005 x 10             0.005       0.012          0.05
     adversarial     0.0005 / batch 32       1.6e-5      3.7e-5         5e-5  (a sum of 17 scores)
 
 AdamW does not care about the common factor. Vertices are compared relative to the wrist joint, in
@@ -39,8 +39,9 @@ __all__ = ["LossTerms", "LossWeights", "coarse_losses", "complete_targets", "net
 class LossWeights:
     """Weights of the terms (means); see the table at the top of the file.
 
-    `coarse` multiplies the same terms (but `vertices`) of the trunk's own estimate. The released
-    code gives it none; a small network trained from scratch learns faster with it.
+    `coarse` multiplies the same terms (but `vertices`) of the trunk's own estimate; `maps` and
+    `map_depths` weigh the training aid of :mod:`wilor_yolo.reconstruct.auxiliary`. The released
+    code has neither (both are off with maps = 0).
     """
 
     vertices: float = 5.0
@@ -48,9 +49,11 @@ class LossWeights:
     keypoints_2d: float = 1.0
     global_orient: float = 0.1
     hand_pose: float = 0.3
-    betas: float = 0.012
+    betas: float = 0.05
     adversarial: float = 5e-5
     coarse: float = 0.5
+    maps: float = 0.0
+    map_depths: float = 2.0
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class TrainState:
         shards: per data group, the paths that the next batch is drawn from.
         data_hash: over the bytes of those shards.
         prior: (M, 55) the discriminator's real poses.
+        maps: state dict of the training aid; empty when the run has none.
     """
 
     step: int
@@ -48,6 +49,7 @@ class TrainState:
     shards: list[list[str]]
     data_hash: str
     prior: torch.Tensor
+    maps: dict[str, Any] = field(default_factory=dict)
 
 
 def save_state(path: Path, state: TrainState) -> None:

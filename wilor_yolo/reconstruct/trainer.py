@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import HandError
 from ..mano.files import load_hand_model
+from .auxiliary import AidedNetwork, KeypointMaps, keypoint_map_losses
 from .batches import HandBatch
 from .checkpoints import load_network, save_network
 from .config import NetworkConfig
@@ -32,9 +33,9 @@ from .priors import collect_prior, draw_prior
 from .run_files import RunLog, TrainState, load_state, save_state
 from .stopping import StopRequest
 from .train_config import TrainConfig
-from .validation import SourceErrors, validate
+from .validation import SourceErrors, score, validate
 
-__all__ = ["ReconstructorTrainer", "TrainResult", "score"]
+__all__ = ["ReconstructorTrainer", "TrainResult"]
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,6 @@ class TrainResult:
     weights: Path
     errors: dict[str, SourceErrors]
     crops_per_second: float
-
-
-def score(errors: dict[str, SourceErrors]) -> float:
-    """One number to pick the best network: mean PA-MPJPE in mm + mean 2D error in % of the box."""
-    parts = []
-    for values in (
-        [e.pa_mpjpe for e in errors.values()],
-        [100 * e.error_2d for e in errors.values()],
-    ):
-        finite = [v for v in values if math.isfinite(v)]
-        parts.append(sum(finite) / len(finite) if finite else 0.0)
-    return sum(parts)
 
 
 class ReconstructorTrainer:
@@ -106,6 +95,9 @@ class ReconstructorTrainer:
         if config.init and state is None:
             self._say(_start_from(self.network, Path(config.init)))
         freeze(self.network, config.frozen)
+        # A run begun without the training aid goes on without it.
+        aided = bool(config.losses.maps) and (state is None or bool(state.maps))
+        self.maps = KeypointMaps(self.network_config.dim) if aided else None
         self.judge = PoseDiscriminator()
         self.average = MovingAverage(self.network, config.ema_decay)
         self._set_up_optimisers()
@@ -209,10 +201,17 @@ class ReconstructorTrainer:
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         crops = batch.crops.to(self.fabric.device, memory_format=layout)
         targets = complete_targets(batch.targets.to(self.fabric.device), self.network.hand)
-        output: NetworkOutput = self._wrapped(crops)
+        seen = self._wrapped(crops)
+        output: NetworkOutput = seen[0] if self.maps is not None else seen
         terms = network_losses(output, targets)
         total = terms.total(weights)
         numbers = terms.numbers()
+        if self.maps is not None:
+            heat, depth = keypoint_map_losses(
+                seen[1], seen[2], targets.known, self.network.trunk.frame
+            )
+            total = total + weights.maps * heat + weights.map_depths * depth
+            numbers["maps"], numbers["map_depths"] = float(heat.detach()), float(depth.detach())
         if weights.coarse:
             coarse = coarse_losses(output.coarse, self.network.hand, targets)
             total = total + weights.coarse * coarse.total(weights)
@@ -254,16 +253,21 @@ class ReconstructorTrainer:
 
     def _set_up_optimisers(self) -> None:
         config = self.config
+        trained: nn.Module = self.network
+        pretrained = config.pretrained
+        if self.maps is not None:
+            trained = AidedNetwork(self.network, self.maps)
+            pretrained = tuple(f"network.{prefix}" for prefix in pretrained)
         groups = parameter_groups(
-            self.network, config.lr, config.weight_decay, config.pretrained, config.pretrained_lr
+            trained, config.lr, config.weight_decay, pretrained, config.pretrained_lr
         )
         optimiser = torch.optim.AdamW(groups, lr=config.lr)
         judge_optimiser = torch.optim.AdamW(self.judge.parameters(), lr=config.lr, weight_decay=0)
         for group in judge_optimiser.param_groups:
             group["base_lr"] = config.lr
         if config.channels_last:
-            self.network.to(memory_format=torch.channels_last)
-        self._wrapped, self._optimiser = self.fabric.setup(self.network, optimiser)
+            trained.to(memory_format=torch.channels_last)
+        self._wrapped, self._optimiser = self.fabric.setup(trained, optimiser)
         self._wrapped_judge, self._judge_optimiser = self.fabric.setup(self.judge, judge_optimiser)
         self.average.module.to(self.fabric.device)
         self._wrapped.train()
@@ -287,6 +291,8 @@ class ReconstructorTrainer:
         self.average.module.load_state_dict(state.average)
         self.average.updates = state.average_updates
         self._optimiser.load_state_dict(state.optimiser)
+        if self.maps is not None:
+            self.maps.load_state_dict(state.maps)
         self.judge.load_state_dict(state.judge)
         self._judge_optimiser.load_state_dict(state.judge_optimiser)
         self.step, self.seconds, self.best = state.step, state.seconds, state.best
@@ -313,6 +319,7 @@ class ReconstructorTrainer:
                 shards=[[str(path) for path in paths] for paths in store.shards],
                 data_hash=self._data_hash(store),
                 prior=torch.from_numpy(self.prior),
+                maps={} if self.maps is None else self.maps.state_dict(),
             ),
         )
 

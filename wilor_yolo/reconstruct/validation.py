@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -14,7 +15,7 @@ from .batches import make_batch
 from .losses import complete_targets
 from .network import HandNetwork
 
-__all__ = ["SourceErrors", "validate"]
+__all__ = ["SourceErrors", "score", "validate"]
 
 # A 2D keypoint, or weak 3D joints, below this confidence are no yardstick.
 SURE = 0.5
@@ -49,6 +50,18 @@ class SourceErrors:
     def numbers(self) -> dict[str, float]:
         """Plain numbers for a log."""
         return asdict(self)
+
+
+def score(errors: dict[str, SourceErrors]) -> float:
+    """One number to pick the best network: mean PA-MPJPE in mm + mean 2D error in % of the box."""
+    parts = []
+    for values in (
+        [e.pa_mpjpe for e in errors.values()],
+        [100 * e.error_2d for e in errors.values()],
+    ):
+        finite = [v for v in values if math.isfinite(v)]
+        parts.append(sum(finite) / len(finite) if finite else 0.0)
+    return sum(parts)
 
 
 @torch.inference_mode()
