@@ -72,8 +72,12 @@ class HandTrainer(PoseTrainer):
 
     def get_dataset(self) -> dict[str, Any]:
         """The data YAML, checked to be one of hands."""
-        with no_font_download():
-            data = super().get_dataset()
+        try:
+            with no_font_download():
+                data = super().get_dataset()
+        except RuntimeError as error:  # Ultralytics' wrapper of everything wrong with a data YAML
+            reason = " ".join(str(error.__cause__ or error).split("Note dataset")[0].split())
+            raise HandError(f"data={self.args.data}: {reason}") from error
         check_hand_data(data)
         return data
 
