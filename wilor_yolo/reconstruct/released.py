@@ -75,13 +75,8 @@ def load_released(
         state = _state_dict(archive)
         config = _infer_config({name: value.shape for name, value in state.items()}, heads, path)
         model = _hand_model(archive, state) if hand_model is None else hand_model
-        tensors = {
-            rename(name): archive.tensor(name, value)
-            for name, value in state.items()
-            if name.startswith(_NETWORK)
-        }
-    network = HandNetwork(config, model)
-    _load(network, tensors, path)
+        network = HandNetwork(config, model)
+        _load(network, archive, {n: v for n, v in state.items() if n.startswith(_NETWORK)})
     return network.eval()
 
 
@@ -193,22 +188,24 @@ def _hand_model(archive: TorchArchive, state: Mapping[str, PickledTensor]) -> Ha
     return model
 
 
-def _load(network: HandNetwork, tensors: dict[str, Tensor], path: str | Path) -> None:
-    slots = network.state_dict()
-    missing, foreign = sorted(set(slots) - set(tensors)), sorted(set(tensors) - set(slots))
+def _load(network: HandNetwork, archive: TorchArchive, state: Mapping[str, PickledTensor]) -> None:
+    path, slots = archive.path, network.state_dict()
+    theirs = {rename(name): name for name in state}
+    missing, foreign = sorted(set(slots) - set(theirs)), sorted(set(theirs) - set(slots))
     if missing or foreign:
         raise WeightsError(
             f"{path} does not fit: it lacks {missing[:3] or 'nothing'} and has no use for "
             f"{foreign[:3] or 'nothing'} (our names)."
         )
-    for name, slot in slots.items():
-        value = tensors[name]
-        if name.startswith("mean_"):
+    for ours, slot in slots.items():
+        # One tensor at a time: the released file holds 2.5 GB.
+        value = archive.tensor(theirs[ours], state[theirs[ours]])
+        if ours.startswith("mean_"):
             value = value.flatten()
         if value.shape != slot.shape:
             raise WeightsError(
-                f"{path}: {name} has shape {tuple(value.shape)}, expected {tuple(slot.shape)}."
+                f"{path}: {ours} has shape {tuple(value.shape)}, expected {tuple(slot.shape)}."
             )
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise WeightsError(f"{path}: {name} holds numbers that are not finite.")
+            raise WeightsError(f"{path}: {ours} holds numbers that are not finite.")
         slot.copy_(value)
