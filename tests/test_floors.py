@@ -10,8 +10,10 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "wilor_yolo"
 
 FLOORS = {
-    0: {"skeleton", "geometry", "hands", "crops", "errors", "images", "released_crops", "unpickle"},
-    1: {"mano", "samples", "shards", "records", "metrics", "render", "weights_dir", "dataset_files"},
+    0: {"skeleton", "geometry", "hands", "crops", "errors", "images"}
+    | {"released_crops", "unpickle"},
+    1: {"mano", "samples", "shards", "records", "metrics", "render"}
+    | {"weights_dir", "dataset_files"},
     2: {"detect", "reconstruct"},
     3: {"pipeline", "sources"},
     4: {"visualize", "evaluate", "data", "synth", "annotate"},

@@ -13,7 +13,7 @@ def make_sample(key="a_0", is_right=False, seed=0, full=True, size=(96, 128)):
     rng = np.random.default_rng(seed)
     height, width = size
     K = np.array([[150, 0, 60.0], [0, 155, 50], [0, 0, 1]], np.float32)
-    joints = (rng.normal(0, 0.03, (21, 3)) + [0.01, 0, 0.5]).astype(np.float32)
+    joints = (rng.normal(0, 0.03, (21, 3)) + np.array([0.01, 0, 0.5])).astype(np.float32)
     homogeneous = joints @ K.T
     keypoints = np.ones((21, 3), np.float32)
     keypoints[:, :2] = homogeneous[:, :2] / homogeneous[:, 2:]
@@ -95,9 +95,9 @@ def test_bad_samples_are_refused(change, words):
 
 def test_damaged_and_unknown_labels_are_named():
     good = make_sample().encode()
-    with pytest.raises(HandError, match="a_0.*JPEG"):
+    with pytest.raises(HandError, match=r"a_0.*JPEG"):
         EncodedSample("a_0", good.jpeg[:20], good.label).decode()
-    with pytest.raises(HandError, match="a_0.*JSON"):
+    with pytest.raises(HandError, match=r"a_0.*JSON"):
         EncodedSample("a_0", good.jpeg, good.label[:-5]).decode()
     label = json.loads(good.label) | {"betaz": [0]}
     with pytest.raises(HandError, match="betaz"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+
 from wilor_yolo.errors import WeightsError
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.reconstruct.config import NetworkConfig
