@@ -43,6 +43,8 @@ class HandLayer(nn.Module):
     lbs_weights: Tensor
     parents: Tensor
     faces: Tensor
+    _tips: Tensor
+    _order: Tensor
 
     def __init__(self, model: HandModel) -> None:
         super().__init__()

@@ -98,7 +98,8 @@ class HandReconstructor:
             )
         self.preprocess = preprocess
         self.device = torch.device(device)
-        self.network.to(self.device, memory_format=torch.channels_last)
+        self.network.to(self.device)
+        self.network.to(memory_format=torch.channels_last)
         self.network.eval()
 
     @overload

@@ -35,9 +35,9 @@ class Refinement(nn.Module):
         )
         channels = sum(width >> k for k in range(config.scales))
         if config.tokens == "released":
-            self.pose = nn.Linear(channels, NUM_POSE_6D)
-            self.shape = nn.Linear(channels, NUM_BETAS)
-            self.cam = nn.Linear(channels, NUM_CAM)
+            self.pose: nn.Module = nn.Linear(channels, NUM_POSE_6D)
+            self.shape: nn.Module = nn.Linear(channels, NUM_BETAS)
+            self.cam: nn.Module = nn.Linear(channels, NUM_CAM)
         else:
             self.pose = residual_mlp(channels, NUM_POSE_6D)
             self.shape = residual_mlp(channels, NUM_BETAS)

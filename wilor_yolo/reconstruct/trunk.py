@@ -11,6 +11,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import timm
 import torch
@@ -35,7 +36,7 @@ _CENTRED_FAMILIES = re.compile(
 )
 _PATCHIFY_FAMILIES = re.compile(r"(convnext|edgenext)")
 
-_LayerNorm = partial(nn.LayerNorm, eps=1e-6)
+_LayerNorm: Any = partial(nn.LayerNorm, eps=1e-6)
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,8 @@ class PatchStem(nn.Module):
 
 class CnnStem(nn.Module):
     """One feature map of a timm CNN, brought to the transformer's width."""
+
+    body: Any  # timm says no more about what it makes
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
