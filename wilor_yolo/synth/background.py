@@ -117,7 +117,7 @@ def panorama_view(
     view = np.minimum(view, 12.0) * lighting.tint
     image = view.reshape(height, width, 3).astype(np.float32)
     if rng.random() < 0.6:  # grain of the resolution that the small panorama lost
-        grain = rng.standard_normal((height, width, 1)).astype(np.float32)
+        grain: np.ndarray = rng.standard_normal((height, width, 1)).astype(np.float32)
         grain = cv2.GaussianBlur(grain, (0, 0), 0.9)[..., None]
         image *= 1 + rng.uniform(0.05, 0.25) * grain
     return image
@@ -143,7 +143,7 @@ def _add_thing(rng: np.random.Generator, image: np.ndarray) -> None:
     if shape < 0.55:  # a box: book, screen, cupboard, leg of a table
         if rng.random() < 0.3:
             half[0] *= 0.15
-        corners = cv2.boxPoints((tuple(centre), tuple(2 * half), angle))
+        corners: np.ndarray = cv2.boxPoints((tuple(centre), tuple(2 * half), angle))
         corners += rng.normal(0, 0.04 * size, (4, 2)) * (rng.random() < 0.4)
         cv2.fillPoly(mask, [corners.astype(np.int32)], 1.0, cv2.LINE_AA)
     elif shape < 0.85:
@@ -155,7 +155,7 @@ def _add_thing(rng: np.random.Generator, image: np.ndarray) -> None:
         cv2.polylines(mask, [path.astype(np.int32)], False, 1.0, thick, cv2.LINE_AA)
     shadow = cv2.GaussianBlur(mask, (0, 0), size * 0.02)
     shift = rng.normal(0, 0.02 * size, 2)
-    move = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
+    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
     image *= 1 - 0.5 * rng.random() * cv2.warpAffine(shadow, move, (width, height))[..., None]
     if rng.random() < 0.5:
         paint = random_surface(rng, width, height)

@@ -254,6 +254,7 @@ def solve_arm(
             cost += body_cost(elbow, wrist)
         if best is None or cost < best[0]:
             best = (cost, turn_upper, turn_fore, swing, twist, elbow, excess)
+    assert best is not None
     cost, turn_upper, turn_fore, swing, twist, elbow, excess = best
     axis = unit(wrist - elbow)
     rotations = {

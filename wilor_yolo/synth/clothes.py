@@ -10,7 +10,7 @@ import numpy as np
 from ..skeleton import LEFT, RIGHT
 from .body import SUFFIX, BodyModel, BodyShape, PosedBody, load_body
 from .light import linear_from_srgb
-from .pieces import NO_HAND, Material, Piece, compact
+from .pieces import NO_HAND, Material, Piece, compact, rgb
 from .raycast import vertex_normals
 from .texture import random_colour
 
@@ -136,7 +136,7 @@ def _cloth(rng: np.random.Generator) -> tuple[np.ndarray, Material]:
     direction = np.eye(3)[int(rng.choice([2, 2, 0]))] + rng.normal(0, 0.03, 3)
     return colour, Material(
         pattern=pattern,
-        second=tuple(float(c) for c in np.clip(second, 0.005, 0.9)),
+        second=rgb(np.clip(second, 0.005, 0.9)),
         size=float(np.exp(rng.uniform(np.log(0.012), np.log(0.16)))),
         direction=tuple(direction),
         noise=float(rng.uniform(0.03, 0.16)),

@@ -85,7 +85,7 @@ def _rod_in_fist(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -> 
     if kind < 0.25:
         angle = rng.uniform(0.4, 1.17)
         size = 2 * radius * np.array([np.cos(angle), np.sin(angle), length / 2 / radius])
-        mesh = box(size).moved(rotation_matrices([0, 0, rng.uniform(0, 3.1)]), shift)
+        mesh = box(size).moved(rotation_matrices(np.array([0, 0, rng.uniform(0, 3.1)])), shift)
     else:
         mesh = lathe(turned_profile(rng, radius, length)).moved(np.eye(3), shift)
     return mesh.moved(turn, place)
@@ -168,7 +168,7 @@ def _slab_in_pinch(rng: np.random.Generator, hand: FineHand, posed: PosedHand) -
     middle = 0.5 * (j[4] + ends)
     away = middle - 0.5 * (j[0] + j[9])
     turn = basis(normal, away)
-    turn = turn @ rotation_matrices([0, 0, rng.normal(0, 0.5)])
+    turn = turn @ rotation_matrices(np.array([0, 0, rng.normal(0, 0.5)]))
     size = np.array([rng.uniform(0.05, 0.20), rng.uniform(0.04, 0.16), thick])
     inside = rng.uniform(0.008, 0.025)
     slide = np.array([0.5 * size[0] - inside, rng.normal(0, 0.012), 0])

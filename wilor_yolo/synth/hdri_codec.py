@@ -30,7 +30,9 @@ def encode(radiance: np.ndarray) -> np.ndarray:
 
 def decode(data: np.ndarray) -> np.ndarray:
     """Linear RGB radiance (H, W, 3) float32 of mean about 1 from the bytes of :func:`encode`."""
-    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) >> _SHIFT
+    stored: np.ndarray | None = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    assert stored is not None  # `data` is what `encode` made
+    picture = stored >> _SHIFT
     green = picture[..., 1]
     codes = np.stack(
         [(picture[..., 2] + green) % 1024, green, (picture[..., 0] + green) % 1024], -1

@@ -6,7 +6,7 @@ import numpy as np
 
 from .body_pose import unit
 from .meshes import Mesh, box, lathe
-from .pieces import Material, Piece, piece_from_mesh
+from .pieces import Material, Piece, piece_from_mesh, rgb
 from .texture import random_colour
 
 __all__ = ["carried_box", "clutter", "held_object", "skin_coloured_thing", "wrist_band"]
@@ -103,9 +103,9 @@ def held_object(
         handle = lathe(np.array([[0.008, -0.06], [0.008, 0.06]]), 10).moved(
             _basis(across, palm), centre
         )
-        body = box(size).moved(turn, centre + down * (0.5 * size[2] + 0.1))
+        sack = box(size).moved(turn, centre + down * (0.5 * size[2] + 0.1))
         colour = random_colour(rng)
-        return [piece_from_mesh(body, colour), piece_from_mesh(handle, colour)]
+        return [piece_from_mesh(sack, colour), piece_from_mesh(handle, colour)]
     raise ValueError(f"no such object: {kind}")
 
 
@@ -143,7 +143,7 @@ def _paint(mesh: Mesh, rng: np.random.Generator, dark: float = 0.0) -> Piece:
     pattern = "plain" if rng.random() < 0.7 else ("stripes", "blobs")[int(rng.integers(2))]
     material = Material(
         pattern,
-        tuple(float(c) for c in random_colour(rng)),
+        rgb(random_colour(rng)),
         float(rng.uniform(0.01, 0.06)),
         noise=0.03,
         gloss=float(rng.random()),

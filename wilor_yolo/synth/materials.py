@@ -60,6 +60,7 @@ class Solid:
 
     def surface(self, points: Points) -> Surface:
         at = points.rest + self.offset
+        mix: np.ndarray
         if self.pattern == "plain":
             mix = np.zeros(len(at), np.float32)
         elif self.pattern == "bands":

@@ -46,7 +46,8 @@ def box(size: np.ndarray, cells: int = 4) -> Mesh:
     """An upright box with sides (3,) and sharp edges."""
     size = np.asarray(size, dtype=np.float64)
     one = sheet(1.0, 1.0, cells)
-    vertices, faces = [], []
+    vertices: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
     for axis in range(3):
         for sign in (1.0, -1.0):
             a, b = (axis + 1) % 3, (axis + 2) % 3

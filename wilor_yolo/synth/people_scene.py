@@ -19,7 +19,7 @@ from .held_objects import clutter, skin_coloured_thing
 from .meshes import sheet
 from .people import Person, make_person
 from .person_pose import facing, sample_goals
-from .pieces import NO_HAND, Material, Piece, piece_from_mesh
+from .pieces import NO_HAND, Material, Piece, piece_from_mesh, rgb
 from .texture import random_colour
 
 __all__ = ["PeopleScene", "SceneHand", "sample_scene"]
@@ -122,7 +122,8 @@ def sample_scene(
         things = [*things, _floor(rng)]
     if rng.random() < 0.12:
         things = [*things, *_foreground(rng, camera)]
-    pieces, hands = [], []
+    pieces: list[Piece] = []
+    hands: list[SceneHand] = []
     for person in people:
         number = {}
         for side, points in person.keypoints.items():
@@ -137,9 +138,8 @@ def sample_scene(
             pieces.append(replace(piece, vertices=camera.see(piece.vertices), hand=own))
     pieces += [replace(piece, vertices=camera.see(piece.vertices)) for piece in things]
     if not pieces:  # Embree wants a triangle: one far behind the lens is dropped later
-        pieces = [
-            piece_from_mesh(sheet(0.1, 0.1, 1).moved(np.eye(3), np.array([0, 0, 50.0])), [0.5] * 3)
-        ]
+        far = sheet(0.1, 0.1, 1).moved(np.eye(3), np.array([0, 0, 50.0]))
+        pieces = [piece_from_mesh(far, np.full(3, 0.5))]
     return PeopleScene(kind, pieces, hands, camera.intrinsics)
 
 
@@ -305,7 +305,7 @@ def _table_top(rng: np.random.Generator, centre: np.ndarray, height: float) -> l
     colour = np.array([0.3, 0.16, 0.08]) * rng.uniform(0.3, 1.6) if wood else random_colour(rng)
     material = Material(
         "grain" if wood else "plain",
-        tuple(float(c) for c in np.clip(colour * 0.55, 0, 1)),
+        rgb(np.clip(colour * 0.55, 0, 1)),
         0.08,
         noise=0.05,
         noise_size=0.01,
@@ -393,7 +393,7 @@ def _floor(rng: np.random.Generator) -> Piece:
     colour = random_colour(rng)
     second = np.clip(colour * np.exp(rng.normal(0, 0.4)), 0.01, 0.9)
     material = Material(
-        kind, tuple(float(c) for c in second), rng.uniform(0.1, 0.6), noise=0.08, noise_size=0.03
+        kind, rgb(second), rng.uniform(0.1, 0.6), noise=0.08, noise_size=0.03
     )
     return piece_from_mesh(sheet(12.0, 12.0, 60), colour, material)
 

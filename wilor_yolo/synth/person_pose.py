@@ -150,6 +150,7 @@ def pose_person(
                 best = (arm, goal, target)
             if best[0].cost < _ACCEPTED_COST:
                 break
+        assert best is not None
         targets[side] = best[2]
         fingers = finger_rotations(model, shape, side, hand_pose(goals[side], rng))
         chosen[side] = (best[0], best[1], fingers, frame, through)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .meshes import Mesh
 
-__all__ = ["NO_HAND", "Material", "Piece", "piece_from_mesh"]
+__all__ = ["NO_HAND", "Material", "Piece", "piece_from_mesh", "rgb"]
 
 NO_HAND = -1
 PATTERNS = ("plain", "stripes", "checks", "blobs", "plaid", "grain")
@@ -76,6 +76,12 @@ class Piece:
     def moved(self, rotation: np.ndarray, shift: np.ndarray) -> Piece:
         """Turned by (3, 3), then shifted by (3,)."""
         return replace(self, vertices=self.vertices @ np.asarray(rotation).T + shift)
+
+
+def rgb(colour: np.ndarray) -> tuple[float, float, float]:
+    """A colour (3,) as plain numbers."""
+    red, green, blue = (float(c) for c in colour)
+    return red, green, blue
 
 
 def piece_from_mesh(mesh: Mesh, colour: np.ndarray, material: Material | None = None) -> Piece:

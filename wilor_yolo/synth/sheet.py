@@ -17,7 +17,7 @@ def draw_sample(sample: HandSample) -> np.ndarray:
     """The picture with skeleton, box and side, (H, W, 3) uint8 BGR; hidden joints are hollow."""
     image = sample.image.copy()
     pixels = np.round(sample.keypoints_2d[:, :2] * 8).astype(int)
-    known = sample.keypoints_2d[:, :2].any(axis=1)  # others lie in the corner
+    known = np.any(sample.keypoints_2d[:, :2], axis=1)  # others lie in the corner
     for i, (a, b) in enumerate(EDGES):
         if not (known[a] and known[b]):
             continue

@@ -158,7 +158,7 @@ def _print(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
 
 
 def _carpet(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    fine = rng.standard_normal((height, width)).astype(np.float32)
+    fine: np.ndarray = rng.standard_normal((height, width)).astype(np.float32)
     fine = cv2.GaussianBlur(fine, (0, 0), rng.uniform(0.5, 1.5))
-    fine /= fine.std()
+    fine = fine / fine.std()
     return random_colour(rng) * np.exp(rng.uniform(0.1, 0.5) * fine)[..., None]
