@@ -91,7 +91,9 @@ class ShardWriter:
         """Append one sample; its key must be new in the shard."""
         encoded = sample.encode() if isinstance(sample, HandSample) else sample
         if self._tar is None:
-            self._tar = tarfile.open(self._temporary, "w", format=tarfile.USTAR_FORMAT)
+            self._tar = tarfile.open(  # noqa: SIM115  stays open until `close`
+                self._temporary, "w", format=tarfile.USTAR_FORMAT
+            )
             self._keys = set()
         if encoded.key in self._keys:
             raise HandError(f"sample key {encoded.key!r} occurs twice in {self._path.name}")
@@ -178,7 +180,7 @@ def read_shard(path: str | Path, strict: bool = False) -> Iterator[EncodedSample
                     del pending[key]
                     yield EncodedSample(key, parts["jpg"], parts["json"])
                 # tarfile remembers every member it has seen; we never go back.
-                tar.members = []
+                tar.members = []  # type: ignore[attr-defined]  # typeshed leaves it out
         # A cut exactly between two members looks like a good end to tarfile.
         if not _ends_well(path):
             raise tarfile.ReadError("the end marker is missing")

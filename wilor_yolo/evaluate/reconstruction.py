@@ -144,7 +144,7 @@ def evaluate_shards(
         HandError: no samples.
     """
     hand = hand or HandLayer.free()
-    scored = []
+    scored: list[_Scored] = []
     for sample in iterate_samples(places):
         if limit is not None and len(scored) >= limit:
             break

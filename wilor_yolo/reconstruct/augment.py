@@ -199,8 +199,9 @@ def view_labels(sample: HandSample, view: CropView, frame: str = "ray") -> CropL
             relative = relative * np.array([-1, 1, 1], np.float32)
         joints = (relative @ turn.T).astype(np.float32)
     pose = np.zeros((16, 3), np.float32)
-    betas = np.zeros(10, np.float32)
+    betas: np.ndarray = np.zeros(10, np.float32)
     if sample.has_parameters:
+        assert sample.hand_pose is not None and sample.betas is not None  # all or none are known
         pose[0], pose[1:] = sample.global_orient, sample.hand_pose.reshape(15, 3)
         betas = sample.betas
     return CropLabels(

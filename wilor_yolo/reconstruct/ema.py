@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 __all__ = ["MovingAverage"]
 
 
-class MovingAverage:
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+class MovingAverage(Generic[_Module]):
     """Keeps a copy of a module whose weights trail the original's.
 
     The decay warms up as min(decay, (1 + t) / (10 + t)), so that early weights are forgotten soon.
@@ -19,7 +23,7 @@ class MovingAverage:
         module: the averaged copy, in evaluation mode.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    def __init__(self, module: _Module, decay: float) -> None:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from .network import HandNetwork
+from .trunk import CnnStem
 
 __all__ = ["Initialised", "initialise_stem"]
 
@@ -50,7 +51,9 @@ def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
     except Exception as error:  # damaged files raise anything at all
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{path} is no plain state dict: {reason}") from error
-    body = network.trunk.stem.body
+    stem = network.trunk.stem
+    assert isinstance(stem, CnnStem)
+    body = stem.body
     target = body.state_dict()
     if any(name.startswith("features.") for name in state):
         state = _rename_by_order(state, target, path)

@@ -6,7 +6,7 @@ OpenCV and torch release Python's lock, so threads suffice and memory is shared.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from .augment import AugmentConfig
@@ -56,7 +56,7 @@ class BatchLoader:
         self._schedule = self._plan(store)
         self._history: deque[tuple[int, SampleStore]] = deque([(0, store)])
 
-    def batches(self, first_step: int) -> Iterator[HandBatch]:
+    def batches(self, first_step: int) -> Generator[HandBatch, None, None]:
         """Batches of steps `first_step`, `first_step` + 1, ..."""
         if self._workers == 0:
             step = first_step

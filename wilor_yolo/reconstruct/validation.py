@@ -115,8 +115,8 @@ def validate(
         )
         has_joints = known.joints_3d_weight.cpu().numpy() > SURE
         has_parameters = known.has_parameters.cpu().numpy() > 0
-        columns[np.ix_(~has_joints, [0, 2])] = np.nan
-        columns[np.ix_(~has_parameters, [1, 4])] = np.nan
+        columns[np.ix_(~has_joints, np.array([0, 2]))] = np.nan
+        columns[np.ix_(~has_parameters, np.array([1, 4]))] = np.nan
         for key, row in zip(batch.keys, columns, strict=True):
             rows.setdefault(key.split("/")[0], []).append(tuple(row))
     network.train(was_training)
