@@ -54,8 +54,6 @@ def test_convert_a_detector(
     assert sha256(out) in capsys.readouterr().out
     assert out.stat().st_size < 0.6 * source.stat().st_size
     assert b"/secret/" in source.read_bytes() and b"/secret/" not in out.read_bytes()
-    assert main(["weights", "convert", f"source={tiny_detector}", f"out={out}"]) == 2
-    assert "tiny.pt is no checkpoint of a training" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def test_a_small_network_learns_crops_by_heart(make_hand):
         heads=2,
         box_scale=1.5,
     )
-    before, after = _overfit(make_hand, config, count=6, steps=60, rate=3e-3)
+    before, after = _overfit(make_hand, config, count=6, steps=120, rate=3e-3)
     assert after[0] < 0.25 * before[0] and after[1] < 0.25 * before[1]
 
 

@@ -140,12 +140,7 @@ def _convert(args: list[str]) -> int:
     elif out.suffix == ".pt":
         from ..detect.release import release_checkpoint
 
-        try:
-            release_checkpoint(source, out)
-        except KeyError as error:
-            raise WeightsError(
-                f"{source} is no checkpoint of a training: it lacks {error}."
-            ) from None
+        release_checkpoint(source, out)
     else:
         raise HandError(f"out={out} should end in .safetensors (reconstructor) or .pt (detector).")
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, sha256 {sha256(out)}")
