@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import WeightsError
 from .network import HandNetwork
 from .trunk import CnnStem
+from .vit_weights import load_vit_weights
 
 __all__ = ["Initialised", "initialise_stem"]
 
@@ -29,13 +30,14 @@ class Initialised:
 
 
 def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
-    """Load a classification network's weights into a CNN stem.
+    """Load a classification network's weights into a CNN stem, or a ViT's into the whole trunk.
 
-    Reads timm state dicts of the same model, and torchvision's MobileNetV2 layout
-    (``features.*``), whose modules stand in the same order under other names.
+    For ViTs see :mod:`wilor_yolo.reconstruct.vit_weights`. For CNNs it reads timm state dicts of
+    the same model, and torchvision's MobileNetV2 layout (``features.*``), whose modules stand in
+    the same order under other names.
 
     Args:
-        network: its stem is changed in place.
+        network: its stem, or the trunk of a plain ViT, is changed in place.
         path: a plain state dict.
 
     Raises:
@@ -43,7 +45,8 @@ def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
     """
     path = Path(path)
     if network.config.stem == "patch":
-        raise WeightsError("initialise_stem is for CNN stems; this network has a patch stem.")
+        names = load_vit_weights(network.trunk, path)
+        return Initialised(names, tuple(n for n in network.trunk.state_dict() if n not in names))
     if not path.is_file():
         raise WeightsError(f"initial weights {path} do not exist; check the path.")
     try:
