@@ -12,6 +12,7 @@ from ..errors import HandError
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole, yes_no
 
 if TYPE_CHECKING:
+    from ..annotate.candidates import HandFinder, StoredFinder
     from ..annotate.ensemble import Ensemble
     from ..annotate.fitting import HandFitter
 
@@ -126,7 +127,8 @@ def _ensemble(options: AnnotateOptions) -> Ensemble:
     from ..annotate.ensemble import Ensemble
     from ..annotate.stored_finder import stored_finder
 
-    finders, stored = [], []
+    finders: list[HandFinder] = []
+    stored: list[StoredFinder] = []
     for wanted in options.detectors:
         path = Path(wanted)
         if wanted in _BUILT_IN:
@@ -149,19 +151,19 @@ def _ensemble(options: AnnotateOptions) -> Ensemble:
     return Ensemble(finders, stored, people, options.full_frame)
 
 
-def _mediapipe(options: AnnotateOptions):
+def _mediapipe(options: AnnotateOptions) -> HandFinder:
     from ..annotate.mediapipe_tflite import MediaPipeFinder
 
     return MediaPipeFinder(options.mediapipe)
 
 
-def _shipped(options: AnnotateOptions):
+def _shipped(options: AnnotateOptions) -> HandFinder:
     from ..annotate.yolo_finder import YoloFinder
 
     return YoloFinder(conf=options.conf, imgsz=options.imgsz, device=options.device)
 
 
-_BUILT_IN: dict[str, Callable[[AnnotateOptions], object]] = {
+_BUILT_IN: dict[str, Callable[[AnnotateOptions], HandFinder]] = {
     "mediapipe": _mediapipe,
     "wilor_yolo": _shipped,
 }

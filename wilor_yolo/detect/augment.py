@@ -30,8 +30,11 @@ class HandFlip(RandomFlip):
     index finger, so unlike eyes or shoulders no keypoint changes its place in the list.
     """
 
-    def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    def apply_instances(
+        self, labels: dict[str, Any], params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Mirror boxes and keypoints, and swap the class of each hand, as the picture is."""
+        assert params is not None  # the stock pipeline always gives them
         labels = super().apply_instances(labels, params)
         if params["flip"]:
             labels["cls"] = LEFT + RIGHT - labels["cls"]  # UNSURE_CLASS is its own mirror image
@@ -48,8 +51,11 @@ class HandPerspective(RandomPerspective):
 
     _keypoints: np.ndarray | None = None  # of the instances being transformed, px before the affine
 
-    def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    def apply_instances(
+        self, labels: dict[str, Any], params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """See RandomPerspective; also shows the keypoints to :meth:`apply_bboxes`."""
+        assert params is not None  # the stock pipeline always gives them
         instances = labels["instances"]
         instances.convert_bbox(format="xyxy")
         instances.denormalize(*params["orig_shape"][::-1])

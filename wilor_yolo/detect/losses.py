@@ -128,8 +128,8 @@ class HandPoseLoss(v8PoseLoss):
     """
 
     assigner: TaskAlignedAssigner
-    bce: nn.Module
-    keypoint_loss: nn.Module
+    bce: Any  # ours are no subclasses of the stock losses that Ultralytics declares
+    keypoint_loss: Any
 
     def __init__(self, model: nn.Module, options: HandOptions) -> None:
         super().__init__(model)

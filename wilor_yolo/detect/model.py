@@ -40,6 +40,10 @@ class HandDetector(YOLO):
             restricted loader refuses to run.
     """
 
+    # Ultralytics declares what these are before they are set.
+    cfg: Any
+    model: Any
+
     def __init__(self, model: str | Path | None = None, verbose: bool = False) -> None:
         path = _locate(model)
         no_usage_reports()
@@ -55,7 +59,7 @@ class HandDetector(YOLO):
         ours = {"trainer": HandTrainer, "validator": HandValidator}
         return {**stock, "pose": {**stock["pose"], **ours}}
 
-    def train(
+    def train(  # type: ignore[override]  # ours is the one trainer
         self,
         *,
         keypoint_loss: str | None = None,
@@ -100,7 +104,7 @@ class HandDetector(YOLO):
             trainer=self._new_trainer, **{**training_preset(), "imgsz": IMAGE_SIZE, **settings}
         )
 
-    def val(self, **settings: Any) -> Any:
+    def val(self, **settings: Any) -> Any:  # type: ignore[override]  # ours is the one validator
         """Stock validation, class-agnostic suppression by default.
 
         Args:
@@ -112,7 +116,9 @@ class HandDetector(YOLO):
         with no_font_download():
             return super().val(**{"agnostic_nms": True, **settings})
 
-    def predict(self, source: Any = None, stream: bool = False, **settings: Any) -> Any:
+    def predict(  # type: ignore[override]  # without the predictor's class
+        self, source: Any = None, stream: bool = False, **settings: Any
+    ) -> Any:
         """Stock prediction, class-agnostic suppression by default.
 
         Args:

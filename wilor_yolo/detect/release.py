@@ -45,8 +45,9 @@ def release_checkpoint(
     source, target = Path(source), Path(target)
     checkpoint = read_restricted(source)
     model: Any = checkpoint.get("ema") or checkpoint.get("model")
-    if type(model) is not PoseModel:
-        raise WeightsError(f"{source} holds a {type(model).__name__}, not a stock PoseModel")
+    kind = type(model)
+    if kind is not PoseModel:
+        raise WeightsError(f"{source} holds a {kind.__name__}, not a stock PoseModel")
     trained_with = checkpoint.get("train_args") or {}
     args = {k: trained_with[k] for k in _KEPT_ARGS if k in trained_with}
     model.args = dict(args)

@@ -37,7 +37,7 @@ def name_backbones() -> None:
     assert hasattr(ultralytics.nn.tasks, "parse_model"), (
         f"ultralytics {__version__}: no parse_model"
     )
-    ultralytics.nn.tasks.TimmBackbone = TimmBackbone
+    ultralytics.nn.tasks.TimmBackbone = TimmBackbone  # type: ignore[attr-defined]  # new there
 
 
 def no_usage_reports() -> None:
@@ -70,6 +70,10 @@ class HandTrainer(PoseTrainer):
     Its own options are read from the `hand:` block of the model YAML, see `options.py`.
     """
 
+    # Ultralytics declares what these are before they are set.
+    args: Any
+    model: Any
+
     def get_dataset(self) -> dict[str, Any]:
         """The data YAML, checked to be one of hands."""
         try:
@@ -88,7 +92,7 @@ class HandTrainer(PoseTrainer):
         verbose: bool = True,
     ) -> PoseModel:
         """A stock PoseModel whose YAML carries the options."""
-        model = super().get_model(cfg, weights, verbose)
+        model: Any = super().get_model(cfg, weights, verbose)
         if type(model.model[-1]) is not Pose:
             raise HandError(
                 f"the head {type(model.model[-1]).__name__} has another loss; "
@@ -101,7 +105,7 @@ class HandTrainer(PoseTrainer):
         self, img_path: str, mode: str = "train", batch: int | None = None
     ) -> HandDataset:
         """The training or validation pictures under `img_path`."""
-        model = unwrap_model(self.model)
+        model: Any = unwrap_model(self.model)
         return build_hand_dataset(
             self.args,
             img_path,
@@ -117,7 +121,7 @@ class HandTrainer(PoseTrainer):
         """As stock, and install the criterion: the last hook before the EMA copies the model."""
         super().set_class_weights()
         assert self.ema is None, f"ultralytics {__version__}: the EMA is made before class weights"
-        model = unwrap_model(self.model)
+        model: Any = unwrap_model(self.model)
         model.criterion = HandPoseLoss(model, HandOptions.from_model_yaml(model.yaml))
 
     def get_validator(self) -> HandValidator:

@@ -21,6 +21,11 @@ __all__ = ["HandValidator"]
 class HandValidator(PoseValidator):
     """PoseValidator for which a hand of unknown side is right with either answer."""
 
+    # Ultralytics declares what these are before they are set.
+    args: Any
+    data: Any
+    stride: Any
+
     def build_dataset(
         self, img_path: str, mode: str = "val", batch: int | None = None
     ) -> Dataset[Any]:
