@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ..errors import HandError, WeightsError
 from ..mano.files import HandModel, load_hand_model
@@ -51,7 +51,7 @@ def save_network(
         "info": json.dumps(dict(info or {})),
     }
     temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata=metadata)
+    temporary.write_bytes(save(tensors, metadata))  # save_file would make it unreadable for others
     os.replace(temporary, path)
 
 
