@@ -277,7 +277,7 @@ def test_every_backbone_learns_crops_by_heart(name, make_hand):
     config = replace(config, image_size=side, drop_path=0.0)
     rate = 1e-3
     if config.stem == "patch":
-        rate = 3e-4 if config.dim < 768 else 1e-4
+        rate = 5e-4 if config.dim < 768 else 1e-4
     if name == "vit-huge":
         config, rate = replace(config, dim=128, depth=4, heads=4), 1e-3
     count = 8 if name == "vit-base" else 32
