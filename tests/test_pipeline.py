@@ -127,24 +127,6 @@ def test_absurd_pictures_have_no_hands(
     assert hands.image_size == (shape[1], shape[0])
 
 
-def test_detector_does_not_take_torch_its_threads(
-    tiny_detector: Path, tiny_reconstructor: Path
-) -> None:
-    """Ultralytics sets the number of threads of the whole process to one less than the cores."""
-    import os
-
-    import torch
-
-    before = torch.get_num_threads()
-    unusual = (os.cpu_count() or 1) + 1
-    try:
-        torch.set_num_threads(unusual)
-        HandPipeline(tiny_detector, tiny_reconstructor)(np.zeros((64, 64, 3), np.uint8))
-        assert torch.get_num_threads() == unusual
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("boxes", [[0, 0, 1, 1], [-50, -50, -10, -10], [0, 0, 0, 0]])
 def test_absurd_boxes_do_not_crash(tiny_reconstructor: Path, boxes: list[float]) -> None:
     from wilor_yolo.reconstruct.predictor import HandReconstructor

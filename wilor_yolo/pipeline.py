@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +28,6 @@ __all__ = [
     "HandPipeline",
     "SideVote",
     "can_track",
-    "keep_threads",
 ]
 
 CONFIDENCE = 0.25  # detector score below which a box is no hand; Ultralytics' own default
@@ -45,25 +43,12 @@ def can_track() -> bool:
     return find_spec("lap") is not None
 
 
-@contextmanager
-def keep_threads() -> Iterator[None]:
-    """Keep torch's number of threads as it was before.
-
-    When a predictor is set up on a CPU, Ultralytics 8.4 gives torch one thread less than there are
-    cores, for the whole process and for good: on two cores that halves the reconstructor's speed.
-    """
-    import torch
-
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-
-
 class HandPipeline:
     """Find every hand in a picture and rebuild each one in 3D.
+
+    On a CPU the detector leaves one core free: Ultralytics sets torch's threads so, for the whole
+    process. Keep it that way: with a thread a core, any other busy program makes the threads wait
+    for each other (benchmarks/chain.py: 12.7 pictures/s became 0.3).
 
     Args:
         detector: a `HandDetector`, the path of a detector file, or None for the shipped weights.
@@ -181,10 +166,9 @@ class HandPipeline:
                 yield frame, _nothing(frame.image)
                 continue
             if follow:
-                with keep_threads():
-                    tracked: Any = self.detector.track(
-                        frame.image, persist=persist, tracker=tracker, **self._settings()
-                    )
+                tracked: Any = self.detector.track(
+                    frame.image, persist=persist, tracker=tracker, **self._settings()
+                )
                 persist = True
                 result = vote.settle(tracked[0])
             else:
@@ -205,8 +189,7 @@ class HandPipeline:
         for indices in by_shape.values():
             for start in range(0, len(indices), DETECT_BATCH):
                 chunk = indices[start : start + DETECT_BATCH]
-                with keep_threads():
-                    found = self.detector.predict([images[i] for i in chunk], **self._settings())
+                found = self.detector.predict([images[i] for i in chunk], **self._settings())
                 for i, result in zip(chunk, found, strict=True):
                     result.path = ""
                     results[i] = result

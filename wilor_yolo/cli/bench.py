@@ -85,13 +85,10 @@ def measure_chain(
     import numpy as np
     import torch
 
-    from ..pipeline import keep_threads
-
     detect, reconstruct, cpu, hands = [], [], [], 0
     for i in range(warm_up + rounds):
         start, start_cpu = time.perf_counter(), time.process_time()
-        with keep_threads():
-            result = detector.predict(image, imgsz=imgsz, device=device, verbose=False)[0]
+        result = detector.predict(image, imgsz=imgsz, device=device, verbose=False)[0]
         found = time.perf_counter()
         if boxes is not None:
             result.keypoints = None
