@@ -7,8 +7,8 @@ that the numbers of different detectors can be compared. The memory test runs th
 frames of changing content and prints the growth of the process from frame 100 on.
 
 Ultralytics sets torch's threads to one less than the cores when it first predicts on a CPU; that is
-left alone, `--threads` overrides it. Measured on two cores with one other busy process: 12.7
-pictures/s with one thread, 0.3 with two, which spend their time waiting for each other.
+left alone, `--threads` overrides it. Measured on two cores beside other work (load 2.7): 10.4
+pictures/s with one thread; with two, which then wait for each other, 2.6 and at worst 0.3.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class HandPipeline:
 
     On a CPU the detector leaves one core free: Ultralytics sets torch's threads so, for the whole
     process. Keep it that way: with a thread a core, any other busy program makes the threads wait
-    for each other (benchmarks/chain.py: 12.7 pictures/s became 0.3).
+    for each other (benchmarks/chain.py on two cores: 10.4 pictures/s became 2.6).
 
     Args:
         detector: a `HandDetector`, the path of a detector file, or None for the shipped weights.
