@@ -279,8 +279,9 @@ def test_every_backbone_learns_crops_by_heart(name, make_hand):
     if config.stem == "patch":
         rate = 5e-4 if config.dim < 768 else 1e-4
     if name == "vit-huge":
-        config, rate = replace(config, dim=128, depth=4, heads=4), 1e-3
+        config, rate = replace(config, dim=128, depth=4, heads=4), 2e-3
     count = 8 if name == "vit-base" else 32
-    before, after = _overfit(make_hand, config, count, steps=60, rate=rate)
+    steps = 60 if config.stem != "patch" else 120
+    before, after = _overfit(make_hand, config, count, steps, rate)
     print(name, before, after)  # shown with -rP
     assert after[0] < 0.5 * before[0] and after[1] < 0.5 * before[1]
