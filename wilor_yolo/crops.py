@@ -145,8 +145,8 @@ def _crop(
 ) -> np.ndarray:
     height, width = image.shape[:2]
     x, y = float(center[0]), float(center[1])
-    if not is_right:  # a view: from here on, all is as for a right hand in the mirrored picture
-        image, x = image[:, ::-1], width - 1 - x
+    if not is_right:  # from here on, all is as for a right hand in the mirrored picture
+        x = width - 1 - x
     # Rounded, not cut: between 1.5 and 2 plain bilinear reading would let most of a 1 px texture
     # through as false patterns. No block need be larger than the picture.
     shrink = min(max(round(side / size), 1), max(height, width))
@@ -158,7 +158,10 @@ def _crop(
         return np.zeros((size, size, 3), np.uint8)
     columns, rows = -(-(right - left) // shrink), -(-(bottom - top) // shrink)
     right, bottom = min(left + columns * shrink, width), min(top + rows * shrink, height)
-    region = np.ascontiguousarray(image[top:bottom, left:right])
+    if is_right:
+        region = np.ascontiguousarray(image[top:bottom, left:right])
+    else:  # OpenCV mirrors a region several times faster than numpy copies a mirrored view
+        region = cv2.flip(image[top:bottom, width - right : width - left], 1)
     if shrink > 1:
         # Blocks that reach over the edge of the picture see black there, as the crop does.
         pad_right, pad_bottom = columns * shrink - region.shape[1], rows * shrink - region.shape[0]
