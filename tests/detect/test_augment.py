@@ -7,7 +7,7 @@ import pytest
 from ultralytics.data.augment import RandomPerspective
 from ultralytics.utils.instance import Instances
 
-from wilor_yolo.detect.augment import HandFlip, HandMask, HandPerspective
+from wilor_yolo.detect.augment import HandFlip, HandMask, HandPerspective, HandTurn
 from wilor_yolo.detect.sides import UNSURE_CLASS
 from wilor_yolo.skeleton import LEFT, RIGHT
 
@@ -64,6 +64,36 @@ def test_flip_twice_is_nothing(three_hands: dict) -> None:
 def test_flip_not_drawn_changes_nothing(three_hands: dict) -> None:
     kept = HandFlip(0.0, "horizontal", list(range(21)))(three_hands)
     assert kept["cls"].ravel().tolist() == [LEFT, RIGHT, UNSURE_CLASS]
+
+
+def test_a_turn_moves_pixels_boxes_and_keypoints_alike(three_hands: dict) -> None:
+    random.seed(3)
+    three_hands["img"] = three_hands["img"][:, :160]  # not square
+    image, instances = three_hands["img"].copy(), three_hands["instances"]
+    boxes, keypoints = instances.bboxes.copy(), instances.keypoints.copy()
+    classes = three_hands["cls"].copy()
+    shapes = set()
+    for _ in range(12):
+        turned = HandTurn(1.0)(three_hands)
+        shapes.add(turned["img"].shape[:2])
+        assert (turned["cls"] == classes).all()
+        hand = turned["instances"].keypoints[0]
+        box = turned["instances"].bboxes[0]
+        assert (hand[:, :2] >= box[:2]).all() and (hand[:, :2] <= box[2:]).all()
+        x, y = (int(v) for v in hand[0, :2])
+        was_x, was_y = (int(v) for v in keypoints[0, 0, :2])
+        near = turned["img"][max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].reshape(-1, 3)
+        assert (near == image[was_y, was_x]).all(1).any()
+    assert shapes == {(200, 160), (160, 200)}
+    while turned["img"].shape != image.shape or (turned["img"] != image).any():
+        HandTurn._quarter(turned)
+    np.testing.assert_allclose(turned["instances"].bboxes, boxes, atol=1e-3)
+    np.testing.assert_allclose(turned["instances"].keypoints, keypoints, atol=1e-3)
+
+
+def test_a_turn_not_drawn_changes_nothing(three_hands: dict) -> None:
+    image = three_hands["img"].copy()
+    np.testing.assert_array_equal(HandTurn(0.0)(three_hands)["img"], image)
 
 
 def rotation(degrees: float, centre: float = 100.0) -> np.ndarray:

@@ -12,7 +12,7 @@ from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset
 
-from wilor_yolo.detect.augment import HandFlip, HandMask, HandPerspective
+from wilor_yolo.detect.augment import HandFlip, HandMask, HandPerspective, HandTurn
 from wilor_yolo.detect.dataset import (
     HandDataset,
     build_hand_dataset,
@@ -56,6 +56,12 @@ def test_pipeline_has_our_steps_also_after_close_mosaic(toy_set) -> None:
 def test_options_switch_steps_off(toy_set) -> None:
     kinds = steps(make(toy_set, HandOptions(mask_prob=0.0, tighten_boxes=False)))
     assert HandMask not in kinds and HandPerspective not in kinds and HandFlip in kinds
+
+
+def test_turns_are_an_option(toy_set) -> None:
+    assert HandTurn not in steps(make(toy_set))
+    kinds = steps(make(toy_set, HandOptions(turn_prob=0.5)))
+    assert kinds.index(HandTurn) > max(i for i, kind in enumerate(kinds) if kind is HandFlip)
 
 
 def test_validation_is_not_augmented(toy_set) -> None:

@@ -50,6 +50,7 @@ def test_training_keeps_options_in_the_checkpoint(trained: Path) -> None:
         "keypoint_loss": "oks",
         "mask_prob": 0.7,
         "tighten_boxes": False,
+        "turn_prob": 0.0,
     }
     assert type(detector.model) is PoseModel
     assert detector.names == {0: "left", 1: "right"}
@@ -64,6 +65,7 @@ def test_finetuning_keeps_and_changes_options(trained: Path, toy_set, toy_settin
         "keypoint_loss": "l2",
         "mask_prob": 0.7,
         "tighten_boxes": False,
+        "turn_prob": 0.0,
     }
     # What the preset says is what was trained with.
     for key, value in training_preset().items():

@@ -22,6 +22,7 @@ def test_defaults_without_a_block() -> None:
     [
         ({"keypoint_loss": "l1"}, "choose one of l2, oks, none"),
         ({"mask_prob": 1.5}, "between 0 and 1"),
+        ({"turn_prob": -0.1}, "turn_prob=-0.1 is not a probability"),
         ({"mask_probability": 0.5}, "the keys are keypoint_loss, mask_prob, tighten_boxes"),
     ],
 )

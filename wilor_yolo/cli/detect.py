@@ -31,6 +31,7 @@ Keys of our own:
   keypoint_loss=  train: l2 (paper Eq. 5), oks (stock) or none [of the model YAML: l2]
   mask_prob=      train: probability of patches painted over a picture [of the model YAML: 0.3]
   tighten_boxes=  train: refit boxes after a rotation [of the model YAML: True]
+  turn_prob=      train: probability of turning a picture by quarters [of the model YAML: 0]
 
 data=hand-sample.yaml is a small synthetic set that ships with the package. All other keys:
 https://docs.ultralytics.com/usage/cfg. Training starts from our preset (rotation,

@@ -16,7 +16,7 @@ from ultralytics.utils import __version__
 from ..skeleton import LEFT, RIGHT
 from .options import HandOptions
 
-__all__ = ["HandFlip", "HandMask", "HandPerspective", "with_hand_transforms"]
+__all__ = ["HandFlip", "HandMask", "HandPerspective", "HandTurn", "with_hand_transforms"]
 
 _ELLIPSE = np.stack(
     (np.cos(np.linspace(0, 2 * np.pi, 36, False)), np.sin(np.linspace(0, 2 * np.pi, 36, False))), 1
@@ -86,6 +86,39 @@ class HandPerspective(RandomPerspective):
     def _move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         homogeneous = np.concatenate((points, np.ones_like(points[..., :1])), -1) @ matrix.T
         return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+class HandTurn(BaseTransform):
+    """Turn a picture by a quarter, a half or three quarters; a turned hand keeps its side.
+
+    Breaks the tie between side and the direction an arm comes from. Unlike a rotation by the
+    affine, it leaves no black corners and keeps boxes exact.
+    """
+
+    def __init__(self, p: float) -> None:
+        self.p = p
+
+    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
+        """Turn the picture in `labels` with probability `p`."""
+        if random.random() < self.p:
+            for _ in range(random.randint(1, 3)):
+                self._quarter(labels)
+        return labels
+
+    @staticmethod
+    def _quarter(labels: dict[str, Any]) -> None:
+        height, width = labels["img"].shape[:2]
+        labels["img"] = np.ascontiguousarray(np.rot90(labels["img"]))
+        instances = labels["instances"]
+        instances.convert_bbox(format="xyxy")
+        instances.denormalize(width, height)
+        x1, y1, x2, y2 = instances.bboxes.T
+        instances.bboxes[:] = np.stack((y1, width - x2, y2, width - x1), 1)
+        if instances.keypoints is not None:
+            x, y = instances.keypoints[..., 0].copy(), instances.keypoints[..., 1].copy()
+            instances.keypoints[..., 0], instances.keypoints[..., 1] = y, width - x
+        if "resized_shape" in labels:
+            labels["resized_shape"] = (width, height)
 
 
 class HandMask(BaseTransform):
@@ -173,6 +206,8 @@ def with_hand_transforms(transforms: Compose, options: HandOptions, swap_sides: 
             size=stock.size,
             preserve_obb=stock.preserve_obb,
         )
+    if options.turn_prob:
+        transforms.insert(-1, HandTurn(options.turn_prob))
     if options.mask_prob:
         transforms.insert(-1, HandMask(options.mask_prob))  # before Format
     return transforms
