@@ -16,7 +16,7 @@ from torch import nn
 from wilor_yolo.errors import HandError
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.refine import Refinement, sample_aligned
-from wilor_yolo.reconstruct.trunk import CnnStem, PatchStem, Trunk
+from wilor_yolo.reconstruct.trunk import CnnStem, PatchStem, Trunk, YoloStem
 
 PIXEL = 0.1  # how far a sample may lie from where it should, px of the crop
 
@@ -147,6 +147,36 @@ def test_patch_frame_is_the_centre_of_what_a_cell_sees(padding):
     centre = _measured_centre(stem, 256, 7, 5)
     pixels = (stem.frame.grid(centre) - _cell_in_grid(stem, 7, 5)) * torch.tensor([96.0, 128.0])
     assert pixels.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("fine", [False, True], ids=["stride 16", "stride 8"])
+def test_yolo_frames_are_the_centre_of_what_a_cell_sees(fine):
+    """Along the direct path; maps doubled from deeper layers reach symmetrically around it."""
+    side = 384
+    stem = YoloStem(NetworkConfig(stem="yolo11n", image_size=side, visible=1.0, dim=8, heads=2))
+    stem = stem.double().eval()
+    _linear(stem, centre_taps=False)
+    layers = stem.body.model
+    with torch.no_grad():
+        layers[13].cv1.conv.weight[:, : layers[10].cv2.conv.out_channels] = 0
+        layers[16].cv1.conv.weight[:, : layers[13].cv2.conv.out_channels] = 0
+    crop = torch.ones(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    tokens, finest = stem.both_maps(crop)
+    features, frame, (rows, columns) = (
+        (finest, stem.fine_frame, stem.fine_size) if fine else (tokens, stem.frame, stem.map_size)
+    )
+    assert features.shape[-2:] == (rows, columns)
+    row = column = rows // 2
+    response = torch.autograd.grad(features[0, :, row, column].sum(), crop)[0][0].sum(0)
+    middles = (torch.arange(side) + 0.5) / side - 0.5
+    centre = torch.stack([(response.sum(k) * middles).sum() / response.sum() for k in (0, 1)])
+    cell = torch.tensor([(2 * column + 1) / columns - 1, (2 * row + 1) / rows - 1])
+    assert ((frame.grid(centre) - cell) * side / 2).abs().max() < PIXEL
+
+
+def test_yolo_stem_needs_multiples_of_32():
+    with pytest.raises(HandError, match="multiples of 32"):
+        YoloStem(NetworkConfig(stem="yolo11n", image_size=176, visible=1.0))
 
 
 def _linear_refinement(config, frame):

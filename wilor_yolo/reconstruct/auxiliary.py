@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from ..skeleton import NUM_JOINTS
 from .batches import HandTargets
+from .frame import FeatureFrame
 from .network import HandNetwork, NetworkOutput
-from .trunk import FeatureFrame, TrunkOutput
+from .trunk import TrunkOutput
 
 __all__ = ["AidedNetwork", "KeypointMaps", "keypoint_map_losses"]
 

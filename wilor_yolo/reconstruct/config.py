@@ -43,7 +43,8 @@ class NetworkConfig:
 
     Attributes:
         stem: ``"patch"`` for a plain ViT, or the timm name of a CNN whose last feature map gives
-            the image tokens ("hybrid" ViT).
+            the image tokens ("hybrid" ViT), or ``"yolo11n"``, ``"yolo11s"``: the body of a
+            detector (:mod:`wilor_yolo.reconstruct.yolo_body`).
         image_size: side of the square crop, px.
         visible: share of the crop's width that the network sees; 0.75 for the released ViT.
         patch_size: patch side of the plain ViT, px.
@@ -56,6 +57,8 @@ class NetworkConfig:
         tokens: ``"paper"``: one pose, one shape and one camera token, read by MLPs;
             ``"released"``: 16 pose tokens, one shape and one camera token, built from the mean
             parameters, read by single linear layers.
+        keypoints: adds 21 keypoint tokens (:mod:`wilor_yolo.reconstruct.keypoint_tokens`); not in
+            the paper.
         cam_origin: ``"palm"``: the camera head places the palm (mean of wrist and knuckles) in
             the crop, so that an error of orientation does not move the hand; ``"model"``: it
             places the model's origin, as the released code does. `cam` means the same in both.
@@ -86,6 +89,7 @@ class NetworkConfig:
     mlp_ratio: float = 4.0
     drop_path: float = 0.0
     tokens: str = "paper"
+    keypoints: bool = False
     cam_origin: str = "palm"
     frame: str = "ray"
     scales: int = 3
@@ -108,6 +112,8 @@ class NetworkConfig:
                 raise HandError(f"{name}={given!r} is unknown; choose one of {known}.")
         if self.depth and self.dim % self.heads:
             raise HandError(f"dim={self.dim} is not a multiple of heads={self.heads}.")
+        if self.keypoints and self.tokens == "released":
+            raise HandError("keypoints=true needs tokens=paper.")
         if self.stem == "patch" and self.visible_width % self.patch_size:
             raise HandError(
                 f"the visible {self.visible_width} px are no multiple of "

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from .network import HandNetwork
-from .trunk import CnnStem
+from .trunk import CnnStem, YoloStem
 from .vit_weights import load_vit_weights
 
 __all__ = ["Initialised", "initialise_stem"]
@@ -34,7 +34,7 @@ def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
 
     For ViTs see :mod:`wilor_yolo.reconstruct.vit_weights`. For CNNs it reads timm state dicts of
     the same model, and torchvision's MobileNetV2 layout (``features.*``), whose modules stand in
-    the same order under other names.
+    the same order under other names; for a YOLO stem, the state dict of a detector of that size.
 
     Args:
         network: its stem, or the trunk of a plain ViT, is changed in place.
@@ -55,7 +55,7 @@ def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{path} is no plain state dict: {reason}") from error
     stem = network.trunk.stem
-    assert isinstance(stem, CnnStem)
+    assert isinstance(stem, (CnnStem, YoloStem))
     body = stem.body
     target = body.state_dict()
     if any(name.startswith("features.") for name in state):
@@ -68,7 +68,7 @@ def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
     if len(fitting) < len(target) / 2:
         raise WeightsError(
             f"{path} fits only {len(fitting)} of {len(target)} tensors of {network.config.stem}; "
-            "give the state dict of that timm model."
+            "give the state dict of that model."
         )
     body.load_state_dict(fitting, strict=False)
     return Initialised(tuple(fitting), tuple(name for name in target if name not in fitting))

@@ -21,6 +21,7 @@ from ..geometry import (
 from ..mano.files import HandModel
 from ..mano.layer import HandLayer
 from .config import NetworkConfig
+from .keypoint_tokens import KeypointEvidence
 from .refine import Refinement, residual_mlp
 from .trunk import NUM_BETAS, NUM_CAM, NUM_POSE_6D, Trunk, TrunkOutput
 
@@ -59,6 +60,7 @@ class NetworkOutput:
         keypoints_2d_crop: (B, 21, 2) crop units (-0.5 to 0.5).
         pose6d: (B, 96) the refined 6D numbers.
         coarse: the estimate before refinement.
+        evidence: the keypoint maps of a network with keypoint tokens, in training only.
     """
 
     cam: Tensor
@@ -71,6 +73,7 @@ class NetworkOutput:
     keypoints_2d_crop: Tensor
     pose6d: Tensor
     coarse: CoarseHand
+    evidence: KeypointEvidence | None = None
 
     def rows(self, start: int, stop: int) -> NetworkOutput:
         """The hands `start` to `stop`."""
@@ -96,7 +99,7 @@ class NetworkOutput:
         )
 
 
-_TENSORS = tuple(f.name for f in fields(NetworkOutput) if f.name != "coarse")
+_TENSORS = tuple(f.name for f in fields(NetworkOutput) if f.name not in ("coarse", "evidence"))
 
 
 @dataclass
@@ -163,6 +166,7 @@ class HandNetwork(nn.Module):
             keypoints_2d_crop=project_crop(posed.joints, posed.cam),
             pose6d=pose6d,
             coarse=coarse,
+            evidence=read.evidence if self.training else None,
         )
 
     def _coarse(self, read: TrunkOutput) -> tuple[Tensor, Tensor, Tensor]:

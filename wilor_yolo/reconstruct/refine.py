@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from ..geometry import CROP_FOCAL
 from .config import NetworkConfig
-from .trunk import NUM_BETAS, NUM_CAM, NUM_POSE_6D, FeatureFrame
+from .frame import FeatureFrame
+from .trunk import NUM_BETAS, NUM_CAM, NUM_POSE_6D
 
 __all__ = ["Refinement", "aggregate", "sample_aligned", "sample_released"]
 

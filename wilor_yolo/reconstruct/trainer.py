@@ -97,6 +97,7 @@ class ReconstructorTrainer:
         freeze(self.network, config.frozen)
         # A run begun without the training aid goes on without it.
         aided = bool(config.losses.maps) and (state is None or bool(state.maps))
+        aided &= not self.network_config.keypoints  # which have maps of their own
         self.maps = KeypointMaps(self.network_config.dim) if aided else None
         self.judge = PoseDiscriminator()
         self.average = MovingAverage(self.network, config.ema_decay)
@@ -206,10 +207,13 @@ class ReconstructorTrainer:
         terms = network_losses(output, targets)
         total = terms.total(weights)
         numbers = terms.numbers()
-        if self.maps is not None:
-            heat, depth = keypoint_map_losses(
-                seen[1], seen[2], targets.known, self.network.trunk.frame
-            )
+        if self.maps is not None or output.evidence is not None:
+            if output.evidence is not None:
+                maps, frame = output.evidence, self.network.trunk.stem.fine_frame
+                log_heat, depths = maps.log_heat, maps.depths
+            else:
+                (_, log_heat, depths), frame = seen, self.network.trunk.frame
+            heat, depth = keypoint_map_losses(log_heat, depths, targets.known, frame)
             total = total + weights.maps * heat + weights.map_depths * depth
             numbers["maps"], numbers["map_depths"] = float(heat.detach()), float(depth.detach())
         if weights.coarse:

@@ -2,7 +2,7 @@
 
 WiLoR (Potamias et al. 2024, arXiv 2409.12259), section 4.2: "we explicitly model hand pose, shape,
 and camera parameters with three distinct tokens". The plain ViT (Dosovitskiy et al. 2021) and the
-hybrid one, whose tokens are the last feature map of a timm CNN, differ in their stem only.
+hybrid one, whose tokens are a feature map of a CNN, differ in their stem only.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from ..crops import IMAGE_MEAN, IMAGE_STD
 from ..errors import HandError
 from .config import NetworkConfig
+from .frame import FeatureFrame
+from .keypoint_tokens import KeypointEvidence, KeypointTokens
+from .yolo_body import YOLO_WIDTHS, YoloBody
 
-__all__ = ["FeatureFrame", "Trunk", "TrunkOutput"]
+__all__ = ["Trunk", "TrunkOutput"]
 
 NUM_POSE_6D = 96  # 16 joints, six numbers each
 NUM_BETAS = 10
@@ -39,23 +43,6 @@ _PATCHIFY_FAMILIES = re.compile(r"(convnext|edgenext)")
 _LayerNorm: Any = partial(nn.LayerNorm, eps=1e-6)
 
 
-@dataclass(frozen=True)
-class FeatureFrame:
-    """Where crop units (-0.5 to 0.5) lie on a feature map, in `grid_sample` coordinates.
-
-    ``grid = scale * point + shift`` with ``align_corners=False``. Deconvolutions of kernel 4,
-    stride 2, padding 1 keep these coordinates, so one frame serves every level of the pyramid.
-    """
-
-    scale: tuple[float, float]
-    shift: tuple[float, float]
-
-    def grid(self, points: Tensor) -> Tensor:
-        """(..., 2) crop units to (..., 2) grid coordinates."""
-        scale = points.new_tensor(self.scale)
-        return points * scale + points.new_tensor(self.shift)
-
-
 @dataclass
 class TrunkOutput:
     """What the trunk read.
@@ -65,12 +52,14 @@ class TrunkOutput:
         pose: (B, P, C) pose tokens, P = 1 (paper) or 16 (released).
         shape: (B, C).
         cam: (B, C).
+        evidence: of the keypoint tokens, if the network has them.
     """
 
     features: Tensor
     pose: Tensor
     shape: Tensor
     cam: Tensor
+    evidence: KeypointEvidence | None = None
 
 
 class Trunk(nn.Module):
@@ -79,10 +68,16 @@ class Trunk(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        stem: PatchStem | CnnStem = PatchStem(config) if config.stem == "patch" else CnnStem(config)
-        self.stem = stem
-        self.frame = stem.frame
-        rows, columns = stem.map_size
+        self.stem = make_stem(config)
+        self.frame = self.stem.frame
+        rows, columns = self.stem.map_size
+        self.keypoints = (
+            KeypointTokens(
+                self.stem.fine_channels, config.dim, self.stem.fine_size, self.stem.fine_frame
+            )
+            if config.keypoints
+            else None
+        )
         self.pose_tokens = 16 if config.tokens == "released" else 1
         # Slot 0 is the class token's position of an ImageNet ViT; it is added to every patch, as
         # in ViTPose, so that initialisation files of that family load as they are.
@@ -119,7 +114,7 @@ class Trunk(nn.Module):
                 made of; the paper's learnable tokens ignore them.
         """
         batch = crops.shape[0]
-        features = self.stem(crops)
+        features, fine = self.stem.both_maps(crops)
         rows, columns = features.shape[-2:]
         patches = features.flatten(2).transpose(1, 2)
         patches = patches + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
@@ -134,9 +129,14 @@ class Trunk(nn.Module):
             )
         else:
             head = self.token
+        head = head.expand(batch, -1, -1)
+        evidence = None
+        if self.keypoints is not None:
+            named, guess, evidence = self.keypoints(fine)
+            head = torch.cat((head + guess, named), dim=1)
         count = head.shape[1]
         if len(self.blocks):
-            tokens = torch.cat((head.expand(batch, -1, -1), patches), dim=1)
+            tokens = torch.cat((head, patches), dim=1)
             for block in self.blocks:
                 tokens = block(tokens)
         else:
@@ -148,10 +148,49 @@ class Trunk(nn.Module):
             pose=tokens[:, : self.pose_tokens],
             shape=tokens[:, self.pose_tokens],
             cam=tokens[:, self.pose_tokens + 1],
+            evidence=evidence,
         )
 
 
-class PatchStem(nn.Module):
+def make_stem(config: NetworkConfig) -> Stem:
+    """The stem that `config.stem` names.
+
+    Raises:
+        HandError: no such stem, or one that does not fit the image size.
+    """
+    if config.stem == "patch":
+        return PatchStem(config)
+    return YoloStem(config) if config.stem in YOLO_WIDTHS else CnnStem(config)
+
+
+class Stem(nn.Module):
+    """Crops to a map of image tokens; some stems also have a finer map.
+
+    Attributes:
+        map_size: rows, columns of the token map.
+        frame: where it lies in the crop.
+        fine_size, fine_frame, fine_channels: the same of the finer map; stems without one give
+            the token map for it.
+    """
+
+    map_size: tuple[int, int]
+    frame: FeatureFrame
+    fine_size: tuple[int, int]
+    fine_frame: FeatureFrame
+    fine_channels: int
+
+    def _only_map(self, size: tuple[int, int], frame: FeatureFrame, channels: int) -> None:
+        self.map_size = self.fine_size = size
+        self.frame = self.fine_frame = frame
+        self.fine_channels = channels
+
+    def both_maps(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, S, S) to the token map (B, dim, rows, columns) and the finer map."""
+        features = self(crops)
+        return features, features
+
+
+class PatchStem(Stem):
     """Patches of the visible columns, one convolution (ViT)."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -159,20 +198,14 @@ class PatchStem(nn.Module):
         patch, padding, side = config.patch_size, config.patch_padding, config.image_size
         width = config.visible_width
         self.margin = (side - width) // 2
-        self.map_size = (
+        size = (
             (side + 2 * padding - patch) // patch + 1,
             (width + 2 * padding - patch) // patch + 1,
         )
         self.proj = nn.Conv2d(3, config.dim, patch, stride=patch, padding=padding)
-        rows, columns = self.map_size
         # Patch i covers pixels patch * i - padding to patch * (i + 1) - padding.
-        self.frame = FeatureFrame(
-            scale=(2 * side / (patch * columns), 2 * side / (patch * rows)),
-            shift=(
-                2 * (side / 2 - self.margin + padding) / (patch * columns) - 1,
-                2 * (side / 2 + padding) / (patch * rows) - 1,
-            ),
-        )
+        frame = FeatureFrame.of_cells(side, patch, size, (self.margin - padding, -padding))
+        self._only_map(size, frame, config.dim)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, 3, S, S) to (B, dim, rows, columns)."""
@@ -180,7 +213,7 @@ class PatchStem(nn.Module):
         return self.proj(crops[..., self.margin : width - self.margin])
 
 
-class CnnStem(nn.Module):
+class CnnStem(Stem):
     """One feature map of a timm CNN, brought to the transformer's width."""
 
     body: Any  # timm says no more about what it makes
@@ -206,19 +239,56 @@ class CnnStem(nn.Module):
                 f"{config.stem} cuts patches of {stride} px; the visible {width} x {side} px are "
                 "no multiple of that."
             )
-        rows, columns = self.map_size = (-(-side // stride), -(-width // stride))
-        self.frame = FeatureFrame(
-            scale=(2 * side / (stride * columns), 2 * side / (stride * rows)),
-            shift=(
-                2 * (side / 2 - self.margin + lag) / (stride * columns) - 1,
-                2 * (side / 2 + lag) / (stride * rows) - 1,
-            ),
-        )
+        size = (-(-side // stride), -(-width // stride))
+        frame = FeatureFrame.of_cells(side, stride, size, (self.margin - lag, -lag))
+        self._only_map(size, frame, config.dim)
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, 3, S, S) to (B, dim, rows, columns)."""
         width = crops.shape[-1]
         return self.proj(self.body(crops[..., self.margin : width - self.margin])[-1])
+
+
+class YoloStem(Stem):
+    """The body of a hand detector (:mod:`wilor_yolo.reconstruct.yolo_body`).
+
+    Image tokens are its map of stride 16, the finer map is that of stride 8. Its strided
+    convolutions centre cell i on pixel stride * i.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        side, width = config.image_size, config.visible_width
+        if side % 32 or width % 32:
+            raise HandError(f"{config.stem} needs visible sides that are multiples of 32 px.")
+        self.body = YoloBody(config.stem)
+        self.fine_channels, channels = self.body.channels
+        self.proj = nn.Conv2d(channels, config.dim, 1)
+        self.margin = (side - width) // 2
+        self.map_size, self.frame = self._place(16, side, width)
+        self.fine_size, self.fine_frame = self._place(8, side, width)
+        # Detectors read 0 to 1, not ImageNet's normalisation.
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(3, 1, 1), persistent=False)
+
+    def _place(self, stride: int, side: int, width: int) -> tuple[tuple[int, int], FeatureFrame]:
+        size, lag = (side // stride, width // stride), (stride - 1) / 2
+        return size, FeatureFrame.of_cells(side, stride, size, (self.margin - lag, -lag))
+
+    def both_maps(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """See :class:`Stem`."""
+        width = crops.shape[-1]
+        fine, tokens = self.body(
+            crops[..., self.margin : width - self.margin] * self.std + self.mean
+        )
+        return self.proj(tokens), fine
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, dim, rows, columns)."""
+        return self.both_maps(crops)[0]
 
 
 def _stem_lag(config: NetworkConfig, stride: int) -> float:
