@@ -9,8 +9,8 @@ from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.reconstruct.auxiliary import AidedNetwork, KeypointMaps, keypoint_map_losses
 from wilor_yolo.reconstruct.batches import make_batch
 from wilor_yolo.reconstruct.config import NetworkConfig
-from wilor_yolo.reconstruct.network import HandNetwork
 from wilor_yolo.reconstruct.frame import FeatureFrame
+from wilor_yolo.reconstruct.network import HandNetwork
 
 WHOLE = FeatureFrame(scale=(2.0, 2.0), shift=(0.0, 0.0))  # the map covers the crop exactly
 CONFIG = NetworkConfig(image_size=64, visible=1.0, dim=32, depth=1, heads=2, box_scale=1.5)

@@ -183,7 +183,15 @@ def test_names_of_the_weights_do_not_change(name):
     assert _fingerprint(_network(NetworkConfig.from_yaml(name))) == NAMES[name]
 
 
-SHIPPED = ("yolo-s", "hybrid-s", "fastvit", "single-scale", "no-refinement", "vit-tiny", "vit-small")
+SHIPPED = (
+    "yolo-s",
+    "hybrid-s",
+    "fastvit",
+    "single-scale",
+    "no-refinement",
+    "vit-tiny",
+    "vit-small",
+)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

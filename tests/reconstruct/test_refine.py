@@ -10,8 +10,8 @@ import torch
 
 from wilor_yolo.geometry import project_crop
 from wilor_yolo.reconstruct.config import NetworkConfig
-from wilor_yolo.reconstruct.refine import Refinement, aggregate, sample_aligned, sample_released
 from wilor_yolo.reconstruct.frame import FeatureFrame
+from wilor_yolo.reconstruct.refine import Refinement, aggregate, sample_aligned, sample_released
 
 WHOLE = FeatureFrame(scale=(2.0, 2.0), shift=(0.0, 0.0))  # a map of the whole crop
 
