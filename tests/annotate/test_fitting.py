@@ -7,6 +7,7 @@ import pytest
 import roma
 import torch
 
+from wilor_yolo.annotate.first_guess import ray_rotation
 from wilor_yolo.annotate.fitted import FittedHands
 from wilor_yolo.annotate.fitting import FitSettings, HandFitter, Stage, Weights
 from wilor_yolo.errors import HandError
@@ -170,10 +171,32 @@ def test_terms_are_heard(fitter: HandFitter, truth: tuple) -> None:
     assert np.median(with_terms.residual) > np.median(without.residual)
 
 
+def test_a_3d_guess_tells_depth_orders_apart(fitter: HandFitter, truth: tuple) -> None:
+    """The same start with the true depths and with the depths turned over as a hint."""
+    joints, is_right, keypoints = (array[:6] for array in truth)
+    short = HandFitter(fitter.layer, fitter.prior, fitter.limits, SHORT)
+    K6 = np.repeat(K[None], 6, 0)
+    middle = torch.tensor(keypoints[..., :2].mean(1), dtype=torch.float32)
+    to_ray = ray_rotation(middle, torch.tensor(K6)).numpy()
+    hint = np.einsum("nij,nki->nkj", to_ray, joints - joints.mean(1, keepdims=True)) * 3.0
+    hint[5] = np.nan
+    errors = []
+    for hints in (hint, hint * [1, 1, -1], None):
+        fit = short(keypoints, is_right, K6, hints)
+        camera = fit.joints + fit.cam_t[:, None]
+        errors.append(np.linalg.norm(align_similarity(camera, joints) - joints, axis=-1).mean(1))
+    true, wrong, none = errors
+    assert np.median(true[:5]) < 0.8 * np.median(none[:5])
+    assert np.median(wrong[:5]) > 2 * np.median(true[:5])
+    assert true[5] == pytest.approx(none[5], abs=1e-4)  # no hint for that one
+
+
 def test_empty_and_wrong_input(fitter: HandFitter) -> None:
     none = fitter(np.zeros((0, 21, 3)), np.zeros(0, bool), np.zeros((0, 3, 3)))
     assert len(none) == 0 and none.vertices.shape == (0, 778, 3)
     with pytest.raises(HandError, match="fitting needs"):
         fitter(np.zeros((2, 20, 3)), np.zeros(2, bool), np.zeros((2, 3, 3)))
+    with pytest.raises(HandError, match="3D hints"):
+        fitter(np.zeros((2, 21, 3)), np.zeros(2, bool), np.zeros((2, 3, 3)), np.zeros((1, 21, 3)))
     with pytest.raises(HandError, match="projection"):
         FitSettings(projection="fisheye")

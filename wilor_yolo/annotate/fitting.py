@@ -1,11 +1,13 @@
 """Fit the hand model to 2D landmarks (paper section 3, Eqs. 2 to 4). All hands of a batch at once.
 
-    E = L_proj + w_bone L_BL + w_angle L_A + w_prior E_prior + w_shape |betas|^2
+    E = L_proj + w_bone L_BL + w_angle L_A + w_prior E_prior + w_shape |betas|^2 [+ w_hint L_hint]
 
 L_proj (Eq. 2) is the L1 distance of projected joints and landmarks, weighted by the landmarks'
 confidence, in units of the hand's size in the picture. L_BL and L_A (Eq. 3) are in
 :mod:`.biomechanics`, E_prior (Eq. 4) in :mod:`.mesh_prior`. The last term is ours: the paper names
-none, and a single view cannot tell a small near hand from a large far one.
+none, and a single view cannot tell a small near hand from a large far one. L_hint is there only
+where the annotator also guessed joints in 3D: their shape, without place and size, helps to choose
+between the depth orders that one view allows.
 
 The paper projects by weak perspective "with the estimated intrinsics"; the default here is full
 perspective with the picture's K, weak perspective is an option.
@@ -13,7 +15,6 @@ perspective with the picture's K, weak perspective is an option.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ from ..errors import HandError
 from ..geometry import matrix_to_rotation_6d, mirror_points, rotation_6d_to_matrix
 from ..mano.layer import HandLayer
 from .biomechanics import HandLimits, angle_loss, bone_loss, read_limits
-from .first_guess import Templates, guess, make_templates
+from .first_guess import Templates, guess, make_templates, ray_rotation
+from .fit_settings import FitSettings, Stage, Weights
 from .fitted import ACCEPTED, FittedHands
 from .mesh_prior import HandPrior, load_prior
 
@@ -34,69 +36,18 @@ MIN_LANDMARKS = 8
 _SETTLED_STEPS = 15
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the terms against L_proj, which is in hand sizes; 0 switches a term off.
-
-    A mean bone violation of 1 mm, joint angles outside by 3 degrees in the mean, or a mesh 10 mm
-    (root mean square) off the PCA space each cost about as much as landmarks 1 % of the hand off.
-    """
-
-    bone: float = 10.0  # per metre
-    angle: float = 0.2  # per radian
-    prior: float = 100.0  # per metre^2
-    shape: float = 1e-3  # per unit of mean squared betas
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the schedule: what moves, for how many steps, and how many starts live on."""
-
-    moves: tuple[str, ...]
-    steps: int
-    rate: float
-    keep: int
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How to fit.
-
-    Attributes:
-        projection: "full" (perspective with K) or "weak" (Eq. 2 as written).
-        weights: of the terms.
-        starts: starts a hand (see :mod:`.first_guess`).
-        stages: the schedule. Orientation and translation first; the worse starts are dropped.
-        max_residual: mean landmark distance, in hand sizes, above which a fit is rejected.
-        max_angle: mean violation of joint angles, radians, above which it is rejected.
-    """
-
-    projection: str = "full"
-    weights: Weights = field(default_factory=Weights)
-    starts: int = 4
-    stages: tuple[Stage, ...] = (
-        Stage(("orient", "wrist"), 40, 0.05, 2),
-        Stage(("orient", "wrist", "pose"), 60, 0.05, 1),
-        Stage(("orient", "wrist", "pose", "betas"), 100, 0.03, 1),
-    )
-    max_residual: float = 0.05
-    max_angle: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.projection not in ("full", "weak"):
-            raise HandError(f"projection={self.projection}: choose full or weak.")
-        if not self.stages or self.starts < 1:
-            raise HandError("fitting needs at least one stage and one start.")
-
-
 class _Target(NamedTuple):
     """What is fitted to, right-hand view: `points` (B, 21, 2) px, `weights` (B, 21) that sum to 1
-    over a hand's joints, `size` (B,) px, `intrinsics` (B, 3, 3)."""
+    over a hand's joints, `size` (B,) px, `intrinsics` (B, 3, 3), `hint` (B, 21, 3) a normalised 3D
+    guess in the frame `to_ray` (B, 3, 3) turns to, `hinted` (B,) 1 where there is one."""
 
     points: Tensor
     weights: Tensor
     size: Tensor
     intrinsics: Tensor
+    hint: Tensor
+    hinted: Tensor
+    to_ray: Tensor
 
     def of(self, index: Tensor) -> _Target:
         return _Target(*(part[index] for part in self))
@@ -140,7 +91,11 @@ class HandFitter:
         self._templates: Templates = make_templates(self.layer, self.prior)
 
     def __call__(
-        self, keypoints: np.ndarray, is_right: np.ndarray, intrinsics: np.ndarray
+        self,
+        keypoints: np.ndarray,
+        is_right: np.ndarray,
+        intrinsics: np.ndarray,
+        hints: np.ndarray | None = None,
     ) -> FittedHands:
         """Fit N hands.
 
@@ -148,12 +103,20 @@ class HandFitter:
             keypoints: (N, 21, 3) x px, y px, confidence 0 to 1 (0: unknown).
             is_right: (N,) bool.
             intrinsics: (N, 3, 3) px, of each hand's picture.
+            hints: (N, 21, 3) another's guess of the joints in 3D, any origin and scale, x right,
+                y down, z forward as seen along the ray through the hand (MediaPipe's world
+                landmarks are that); NaN for hands without one.
         """
         keypoints = np.asarray(keypoints, np.float32)
         is_right = np.asarray(is_right, bool)
         intrinsics = np.asarray(intrinsics, np.float32)
         shapes = keypoints.shape[1:], is_right.shape, intrinsics.shape
         count = len(keypoints)
+        if hints is None:
+            hints = np.full((count, 21, 3), np.nan, np.float32)
+        hints = np.asarray(hints, np.float32)
+        if hints.shape != (count, 21, 3):
+            raise HandError(f"3D hints must be ({count}, 21, 3), got {hints.shape}.")
         if shapes != ((21, 3), (count,), (count, 3, 3)):
             raise HandError(f"fitting needs (N, 21, 3), (N,) and (N, 3, 3), got {shapes}.")
         parts = [
@@ -161,18 +124,23 @@ class HandFitter:
                 keypoints[i : i + self.batch],
                 is_right[i : i + self.batch],
                 intrinsics[i : i + self.batch],
+                hints[i : i + self.batch],
             )
             for i in range(0, max(count, 1), self.batch)
         ]
         return parts[0] if len(parts) == 1 else FittedHands.joined(parts)
 
     def _fit(
-        self, keypoints: np.ndarray, is_right: np.ndarray, intrinsics: np.ndarray
+        self,
+        keypoints: np.ndarray,
+        is_right: np.ndarray,
+        intrinsics: np.ndarray,
+        hints: np.ndarray,
     ) -> FittedHands:
         if not len(keypoints):
             return FittedHands.none()
         enough = (keypoints[..., 2] > 0).sum(1) >= MIN_LANDMARKS
-        target = self._target(keypoints, is_right, intrinsics)
+        target = self._target(keypoints, is_right, intrinsics, hints)
         start = guess(
             self._templates, target.points, target.weights, target.intrinsics, self.settings.starts
         )
@@ -194,7 +162,11 @@ class HandFitter:
         return self._result(values, target, earlier, enough, is_right)
 
     def _target(
-        self, keypoints: np.ndarray, is_right: np.ndarray, intrinsics: np.ndarray
+        self,
+        keypoints: np.ndarray,
+        is_right: np.ndarray,
+        intrinsics: np.ndarray,
+        hints: np.ndarray,
     ) -> _Target:
         points, K = keypoints[..., :2].copy(), intrinsics
         # A mirrored camera: about the principal point, so that K stays as it is.
@@ -208,10 +180,13 @@ class HandFitter:
         size = np.where(np.isfinite(size), size, 1.0).clip(1.0)
         points = np.where(known[..., None], points, 0.0)
         weights = confidence / confidence.sum(1, keepdims=True).clip(1e-9)
-        arrays = (points, weights, size, K)
-        return _Target(
-            *(torch.as_tensor(a, dtype=torch.float32, device=self.device) for a in arrays)
-        )
+        hints = np.where(is_right[:, None, None], hints, mirror_points(hints))
+        hinted = np.isfinite(hints).all((1, 2))
+        hints = np.where(hinted[:, None, None], hints, 0.0)
+        arrays = (points, weights, size, K, hints, hinted, (low + high) / 2)
+        tensors = [torch.as_tensor(a, dtype=torch.float32, device=self.device) for a in arrays]
+        to_ray = ray_rotation(tensors[6].nan_to_num(0, 0, 0), tensors[3]).transpose(1, 2)
+        return _Target(*tensors[:4], _normalised(tensors[4]), tensors[5], to_ray)
 
     def _pose(self, values: dict[str, Tensor], target: _Target) -> _Posed:
         import roma
@@ -248,6 +223,10 @@ class HandFitter:
             energy = energy + weights.prior * self.prior.energy(posed.canonical)
         if weights.shape:
             energy = energy + weights.shape * values["betas"].square().mean(1)
+        if weights.hint and target.hinted.any():
+            joints = _normalised(posed.joints) @ target.to_ray.transpose(1, 2)
+            apart = (joints - target.hint).norm(dim=-1).mean(1)
+            energy = energy + weights.hint * target.hinted * apart
         residual = (target.weights * off.detach().norm(dim=-1)).sum(1)
         return energy, residual
 
@@ -349,6 +328,13 @@ def _to_free(wrist: Tensor, target: _Target) -> Tensor:
     centre = target.intrinsics[:, :2, 2]
     place = (wrist[:, :2] - centre) / target.size[:, None]
     return torch.cat((place, wrist[:, 2:].clamp(min=0.05).log()), dim=1)
+
+
+def _normalised(joints: Tensor) -> Tensor:
+    """(B, 21, 3) about their middle, in units of their root mean square distance from it."""
+    joints = joints - joints.mean(1, keepdim=True)
+    radius = joints.square().sum(-1).mean(-1).clamp(min=1e-12).sqrt()
+    return joints / radius[:, None, None]
 
 
 def _wrist(free: Tensor, target: _Target) -> Tensor:

@@ -23,6 +23,7 @@ from .fusion import FusedHand
 from .whim import WHIM_DTYPE, write_frame
 
 __all__ = [
+    "FITTED_3D",
     "AnnotatedFrame",
     "DatasetFolder",
     "HandView",
@@ -35,6 +36,7 @@ __all__ = [
 _CONTEXT, _LARGEST = 2.2, 256  # side of a shard's picture in hand sizes, and at most in px
 _KNOWN = 0.3  # confidence from which a landmark goes into a label
 _JPEG = 92
+FITTED_3D = 0.3  # keypoints_3d_confidence of a fit to one view
 
 
 @dataclass(frozen=True)
@@ -282,16 +284,13 @@ class DatasetFolder:
             source=self.source,
             key=f"{frame.stem.replace('/', '-')}-{number}",
             keypoints_3d=fitted.joints[i] + fitted.cam_t[i],
-            keypoints_3d_confidence=_FITTED_3D,
+            keypoints_3d_confidence=FITTED_3D,
             K=view.intrinsics(frame.K),
             global_orient=fitted.global_orient[i],
             hand_pose=fitted.hand_pose[i],
             betas=fitted.betas[i],
             cam_t=fitted.cam_t_right[i],
         )
-
-
-_FITTED_3D = 0.3
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import HandError
+from .annotate_shards import HELP as SHARDS_HELP
+from .annotate_shards import check_model, fit_shards_of, make_fitter
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole, yes_no
 
 if TYPE_CHECKING:
     from ..annotate.candidates import HandFinder, StoredFinder
     from ..annotate.ensemble import Ensemble
-    from ..annotate.fitting import HandFitter
 
 __all__ = ["HELP", "run"]
 
@@ -78,19 +79,18 @@ Run it again to go on after a stop. See docs/annotate.md.
 
 Keys [defaults]:
 {describe_keys(AnnotateOptions)}
-"""
+{SHARDS_HELP}"""
 
 
 def run(args: list[str]) -> int:
     """Run the verb; 1 when something could not be read or written."""
+    if args and args[0] == "shards":
+        return fit_shards_of(args[1:])
     options = read_keys(AnnotateOptions, args, "annotate")
     if options.unsure > options.keep:
         raise HandError(f"unsure={options.unsure} is above keep={options.keep}; lower it.")
-    if options.hand_model and options.fit and not (options.prior and options.limits):
-        raise HandError(
-            "another hand_model= needs its own prior= and limits=: make them with "
-            "python -m wilor_yolo.annotate.build_priors --hand ..."
-        )
+    if options.fit:
+        check_model(options)
     if not Path(options.source).exists():
         raise HandError(f"{options.source} does not exist; check source=.")
     from ..annotate.engine import AnnotationJob, JobSettings
@@ -107,9 +107,8 @@ def run(args: list[str]) -> int:
         fit=options.fit,
         source=options.name,
     )
-    job = AnnotationJob(
-        options.out, _ensemble(options), _fitter(options) if options.fit else None, settings, _say
-    )
+    fitter = make_fitter(options) if options.fit else None
+    job = AnnotationJob(options.out, _ensemble(options), fitter, settings, _say)
     summary = job.run(options.source)
     print(f"{options.out}: {summary}")
     bad = [kind for kind in summary.counts if kind.endswith(("unreadable", "failures", "written"))]
@@ -167,19 +166,3 @@ _BUILT_IN: dict[str, Callable[[AnnotateOptions], HandFinder]] = {
     "mediapipe": _mediapipe,
     "wilor_yolo": _shipped,
 }
-
-
-def _fitter(options: AnnotateOptions) -> HandFitter:
-    from ..annotate.biomechanics import read_limits
-    from ..annotate.fitting import FitSettings, HandFitter
-    from ..annotate.mesh_prior import load_prior
-    from ..mano.files import load_hand_model
-    from ..mano.layer import HandLayer
-
-    return HandFitter(
-        HandLayer(load_hand_model(options.hand_model)),
-        load_prior(options.prior),
-        read_limits(options.limits),
-        FitSettings(projection=options.projection),
-        options.device,
-    )

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import roma
+import torch
+
+from wilor_yolo.annotate.fitting import FitSettings, HandFitter, Stage
+from wilor_yolo.annotate.shard_fits import fit_shards
+from wilor_yolo.cli.main import main
+from wilor_yolo.errors import HandError
+from wilor_yolo.geometry import mirror_points, project
+from wilor_yolo.mano.layer import HandLayer
+from wilor_yolo.samples import HandSample
+from wilor_yolo.shards import read_shard, write_shards
+
+STAGES = (
+    Stage(("orient", "wrist"), 20, 0.05, 1),
+    Stage(("orient", "wrist", "pose", "betas"), 60, 0.05, 1),
+)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> Path:
+    """A right hand, the same as a left one, nonsense, and a hand that has parameters."""
+    K = np.array([[420, 0, 95], [0, 420, 95], [0, 0, 1.0]])
+    layer = HandLayer.free()
+    turn = roma.rotvec_to_rotmat(torch.tensor([[1.2, 0.5, -0.3]]))
+    with torch.no_grad():
+        joints = layer(turn, torch.eye(3).expand(1, 15, 3, 3), torch.zeros(1, 10)).joints[0]
+    joints = (joints - joints.mean(0)).numpy() + np.array([0, 0, 0.6])
+    points = np.concatenate((project(joints, K), np.ones((21, 1))), 1)
+    image = np.random.default_rng(0).integers(0, 255, (191, 191, 3), np.uint8)
+    box = np.concatenate((points[:, :2].min(0), points[:, :2].max(0)))
+    right = HandSample(image, True, box, points, "t", "right", joints - joints[0], 0.15)
+    left = HandSample(**{**vars(right.mirrored()), "key": "left"})
+    scattered = points.copy()
+    scattered[:, :2] = np.random.default_rng(1).uniform(20, 170, (21, 2))
+    wrong = HandSample(image, True, box, scattered, "t", "wrong")
+    zeros = {"global_orient": np.zeros(3), "hand_pose": np.zeros(45), "betas": np.zeros(10)}
+    known = HandSample(image, True, box, points, "t", "known", **zeros)
+    folder = tmp_path_factory.mktemp("shards")
+    write_shards([right, left, wrong, known], folder, "real")
+    return folder
+
+
+def test_accepted_fits_project_on_the_landmarks(shards: Path, tmp_path: Path) -> None:
+    fitter = HandFitter(settings=FitSettings(starts=1, stages=STAGES), batch=3)
+    out, lines = tmp_path / "fit", []
+    result = fit_shards(shards, out, fitter, report=lines.append)
+    assert result.counts == {
+        "fits converged": 2,
+        "fits residual": 1,
+        "samples that had parameters": 1,
+    }
+    before = {e.key: e for e in read_shard(shards / "real-000000.tar", strict=True)}
+    after = {e.key: e for e in read_shard(out / "real-000000.tar", strict=True)}
+    assert list(before) == list(after) and len(lines) == 1
+    assert all(before[key].jpeg == after[key].jpeg for key in before)
+    assert after["wrong"] == before["wrong"] and after["known"] == before["known"]
+    layer = HandLayer.free()
+    for key in ("right", "left"):
+        sample = after[key].decode()
+        assert sample.keypoints_3d is not None and sample.K is not None
+        assert sample.keypoints_3d_confidence == pytest.approx(0.3)
+        off = project(sample.keypoints_3d.astype(float), sample.K) - sample.keypoints_2d[:, :2]
+        size = float((sample.bbox_xyxy[2:] - sample.bbox_xyxy[:2]).max())
+        assert np.linalg.norm(off, axis=1).mean() < 0.03 * size
+        # The parameters are those of a right hand, for a left one in the mirrored camera.
+        with torch.no_grad():
+            posed = layer(
+                roma.rotvec_to_rotmat(torch.tensor(sample.global_orient))[None],
+                roma.rotvec_to_rotmat(torch.tensor(sample.hand_pose).reshape(1, 15, 3)),
+                torch.tensor(sample.betas)[None],
+            )
+        joints = posed.joints[0].numpy() + sample.cam_t
+        joints = joints if sample.is_right else mirror_points(joints)
+        assert joints == pytest.approx(sample.keypoints_3d, abs=1e-4)
+    rows = [json.loads(line) for line in (out / "real-000000.fits.jsonl").read_text().splitlines()]
+    assert {row["key"]: row["status"] for row in rows} == {
+        "right": "converged",
+        "left": "converged",
+        "wrong": "residual",
+    }
+    assert rows[0]["residual"] == pytest.approx(result.residuals[0], abs=1e-6)
+
+    again = fit_shards(shards, out, fitter, report=lines.append)
+    assert again.counts == {"shards done before": 1} and len(lines) == 1
+
+
+def test_a_run_that_was_stopped_leaves_no_shard(shards: Path, tmp_path: Path) -> None:
+    class Stops(HandFitter):
+        def __init__(self) -> None:
+            self.batch = 2
+
+        def __call__(self, *_: object) -> None:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_shards(shards, tmp_path / "out", Stops())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_wrong_places(shards: Path, tmp_path: Path, capsys) -> None:
+    assert main(["annotate", "shards", f"source={shards}", f"out={shards}"]) == 2
+    assert "give another folder" in capsys.readouterr().err
+    assert main(["annotate", "shards", f"source={tmp_path}", "out=x"]) == 2
+    assert "no shards" in capsys.readouterr().err
+    assert main(["annotate", "shards", f"source={shards}", "out=x", "hand_model=m.npz"]) == 2
+    assert "prior=" in capsys.readouterr().err
+    odd = tmp_path / "odd.tar"
+    odd.write_bytes((shards / "real-000000.tar").read_bytes())
+    with pytest.raises(HandError, match="rename it"):
+        fit_shards(odd, tmp_path / "out", HandFitter(settings=FitSettings(stages=STAGES)))

@@ -1,0 +1,189 @@
+"""Give shards that know 2D landmarks and sides only a hand fitted to each sample."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import HandError
+from ..samples import EncodedSample, HandSample
+from ..shards import ShardWriter, find_shards, read_shard
+from .fitted import ACCEPTED, FittedHands
+from .fitting import HandFitter
+from .outputs import FITTED_3D, write_text
+
+__all__ = ["FOCAL", "ShardFits", "fit_shards", "guessed_camera"]
+
+# Focal length of a crop whose camera nobody knows, in longer sides of the crop. A context crop is
+# about two hands wide, so that a hand comes out a bit more than half a metre away.
+FOCAL = 2.0
+
+
+@dataclass
+class ShardFits:
+    """What a run did: counts by outcome, and the residuals of the accepted fits in hand sizes."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    residuals: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"{number} {what}" for what, number in sorted(self.counts.items())]
+        if self.residuals:
+            middle, high = np.percentile(self.residuals, (50, 90))
+            parts.append(
+                f"accepted: median residual {middle:.1%} of the hand, 90 % below {high:.1%}"
+            )
+        return ", ".join(parts) or "nothing to do"
+
+
+def fit_shards(
+    source: str | Path,
+    out: str | Path,
+    fitter: HandFitter,
+    focal: float = FOCAL,
+    confidence: float = FITTED_3D,
+    report: Callable[[str], None] = print,
+) -> ShardFits:
+    """Copy shards, with parameters, camera and 3D joints added where a fit is accepted.
+
+    Pictures and 2D labels stay as they are to the byte. So do samples that have parameters
+    already, and those whose fit is rejected. Weak 3D joints in a sample (an annotator's guess) are
+    a hint to the fit, which tells the depth orders of a view apart. A shard that is there is not
+    made again. Beside a shard ``<name>.fits.jsonl`` tells key, status, residual, angle violation
+    and prior energy of each fit.
+
+    Args:
+        source: a shard, a folder of shards or a glob.
+        out: another folder.
+        fitter: of the hand model whose parameters are wanted.
+        focal: of samples without K, in longer sides of the crop.
+        confidence: ``keypoints_3d_confidence`` of a fit; one view does not tell the depth.
+        report: called with a line a shard.
+
+    Raises:
+        HandError: no shards there, or `out` is where they lie.
+    """
+    shards = find_shards(source)
+    if not shards:
+        raise HandError(f"{source}: no shards; give a folder that holds .tar files.")
+    out = Path(out)
+    result = ShardFits()
+    for path in shards:
+        target = out / path.name
+        if path.resolve() == target.resolve():
+            raise HandError(f"out={out} is where the shards lie; give another folder.")
+        if target.exists():
+            result.counts["shards done before"] += 1
+            continue
+        rows: list[dict[str, Any]] = []
+        prefix, number = _name(path)
+        with ShardWriter(out, prefix, _ENDLESS, number) as writer:
+            samples = read_shard(path)
+            while batch := list(islice(samples, fitter.batch)):
+                for encoded in _fit_batch(batch, fitter, focal, confidence, rows, result):
+                    writer.add(encoded)
+            # The list first: a shard with its final name is a finished one.
+            lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+            write_text(out / f"{path.stem}.fits.jsonl", lines)
+        for torn in out.glob(f"{path.name}.*.tmp"):
+            torn.unlink(missing_ok=True)  # of a run that was killed
+        report(f"{path.name}: {result}")
+    return result
+
+
+def guessed_camera(sample: HandSample, focal: float = FOCAL) -> np.ndarray:
+    """K (3, 3) for a crop cut from a picture nobody knows any more.
+
+    The optical axis goes through the middle of the hand, so that the fitted orientation is the
+    one a network sees in its crop, whose frame is turned to the hand.
+    """
+    height, width = sample.image.shape[:2]
+    x, y = (sample.bbox_xyxy[:2] + sample.bbox_xyxy[2:]) / 2
+    f = focal * max(width, height)
+    return np.array([[f, 0, x], [0, f, y], [0, 0, 1]], np.float32)
+
+
+_ENDLESS = 1 << 30  # samples in a shard: as many as there were
+
+
+def _name(path: Path) -> tuple[str, int]:
+    """Prefix and number for `ShardWriter` to give the name of `path` again."""
+    prefix, _, digits = path.stem.rpartition("-")
+    if not (prefix and digits.isdigit() and len(digits) == 6):
+        raise HandError(f"{path}: shards are named <prefix>-000000.tar; rename it.")
+    return prefix, int(digits)
+
+
+def _fit_batch(
+    batch: list[EncodedSample],
+    fitter: HandFitter,
+    focal: float,
+    confidence: float,
+    rows: list[dict[str, Any]],
+    result: ShardFits,
+) -> Iterator[EncodedSample]:
+    samples: list[HandSample | None] = []
+    for encoded in batch:
+        try:
+            samples.append(encoded.decode())
+        except HandError:
+            samples.append(None)
+    wanted = [i for i, s in enumerate(samples) if s is not None and not s.has_parameters]
+    fitted, cameras = FittedHands.none(), np.zeros((0, 3, 3), np.float32)
+    if wanted:
+        chosen = [s for s in samples if s is not None and not s.has_parameters]
+        cameras = np.stack([guessed_camera(s, focal) if s.K is None else s.K for s in chosen])
+        points = np.stack([s.keypoints_2d for s in chosen])
+        unknown = np.full((21, 3), np.nan, np.float32)
+        hints = np.stack([unknown if s.keypoints_3d is None else s.keypoints_3d for s in chosen])
+        fitted = fitter(points, np.array([s.is_right for s in chosen]), cameras, hints)
+    place = {i: number for number, i in enumerate(wanted)}
+    for i, (encoded, sample) in enumerate(zip(batch, samples, strict=True)):
+        if sample is None:
+            result.counts["samples damaged, left out"] += 1
+            continue
+        if i not in place:
+            result.counts["samples that had parameters"] += 1
+            yield encoded
+            continue
+        number = place[i]
+        status = fitted.status[number]
+        result.counts[f"fits {status}"] += 1
+        rows.append({"key": encoded.key, "status": status, **_numbers(fitted, number)})
+        if status != ACCEPTED:
+            yield encoded
+            continue
+        result.residuals.append(float(fitted.residual[number]))
+        better = _with_fit(sample, fitted, number, cameras[number], confidence)
+        label = json.dumps(better.to_label(), separators=(",", ":")).encode()
+        yield EncodedSample(encoded.key, encoded.jpeg, label)
+
+
+def _with_fit(
+    sample: HandSample, fitted: FittedHands, i: int, intrinsics: np.ndarray, confidence: float
+) -> HandSample:
+    return replace(
+        sample,
+        keypoints_3d=fitted.joints[i] + fitted.cam_t[i],
+        keypoints_3d_confidence=confidence,
+        K=intrinsics,
+        global_orient=fitted.global_orient[i],
+        hand_pose=fitted.hand_pose[i],
+        betas=fitted.betas[i],
+        cam_t=fitted.cam_t_right[i],
+    )
+
+
+def _numbers(fitted: FittedHands, i: int) -> dict[str, float | None]:
+    values = {name: float(getattr(fitted, name)[i]) for name in _RECORDED}
+    return {name: round(v, 7) if np.isfinite(v) else None for name, v in values.items()}
+
+
+_RECORDED = ("residual", "angle_violation", "prior_energy")
