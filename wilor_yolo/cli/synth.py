@@ -1,11 +1,11 @@
-"""``wilor-yolo synth crops|scenes``: render training pictures."""
+"""``wilor-yolo synth crops|scenes|clips``: render training pictures and test clips."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from .keys import describe_keys, key, maybe, read_keys, text, whole
+from .keys import describe_keys, key, maybe, number, read_keys, text, whole
 from .verbs import choose
 
 __all__ = ["HELP", "run"]
@@ -38,11 +38,27 @@ class SceneOptions:
     start: int = key(0, whole(0), "number of the first picture")
 
 
+@dataclass(frozen=True)
+class ClipOptions:
+    """The keys of ``synth clips``."""
+
+    out: str = key(..., text, "folder for the videos and their truth")
+    count: int = key(..., whole(1), "clips")
+    seed: int = key(0, whole(0), "another seed makes other clips")
+    workers: int = key(1, whole(1), "processes")
+    seconds: float = key(2.0, number(0.1, 600), "length")
+    fps: float = key(15.0, number(1, 240), "frames a second")
+    width: int = key(320, whole(32), "px, even")
+    height: int = key(240, whole(32), "px, even")
+    rays: int = key(16, whole(1), "occlusion rays a vertex")
+
+
 HELP = f"""\
 wilor-yolo synth: render pictures of hands with exact labels (extra: synth)
 
   wilor-yolo synth crops  out=shards/synth count=20000 workers=8
   wilor-yolo synth scenes out=scenes count=5000 workers=8
+  wilor-yolo synth clips  out=clips count=20 seconds=3
 
 A run that was stopped goes on where it was.
 
@@ -50,12 +66,14 @@ crops, single hands for the reconstructor [defaults]:
 {describe_keys(CropOptions)}
 scenes, pictures with people for the detector [defaults]:
 {describe_keys(SceneOptions)}
+clips, hands in motion with the truth of every frame, for tests [defaults]:
+{describe_keys(ClipOptions)}
 """
 
 
 def run(args: list[str]) -> int:
     """Run the verb."""
-    part, rest = choose("synth", args, ("crops", "scenes"))
+    part, rest = choose("synth", args, ("crops", "scenes", "clips"))
     if part == "crops":
         options = read_keys(CropOptions, rest, "synth crops")
         from ..synth.generate import generate_crops
@@ -71,6 +89,8 @@ def run(args: list[str]) -> int:
         )
         print(f"{len(paths)} shards in {options.out}")
         return 0
+    if part == "clips":
+        return _clips(read_keys(ClipOptions, rest, "synth clips"))
     scenes = read_keys(SceneOptions, rest, "synth scenes")
     from ..synth.generate_scenes import generate_scenes
 
@@ -78,4 +98,20 @@ def run(args: list[str]) -> int:
         scenes.out, scenes.count, scenes.seed, scenes.workers, scenes.size, scenes.start
     )
     print(f"{made.written} scenes written to {scenes.out}, {made.skipped} were there")
+    return 0
+
+
+def _clips(options: ClipOptions) -> int:
+    from ..synth.generate_clips import ClipSettings, generate_clips
+
+    settings = ClipSettings(
+        options.seed,
+        options.seconds,
+        options.fps,
+        options.width,
+        options.height,
+        options.rays,
+    )
+    clips = generate_clips(options.out, options.count, settings, options.workers)
+    print(f"{len(clips)} clips in {options.out}")
     return 0

@@ -27,7 +27,7 @@ from .skin import HandSkin, SkinLook, random_look
 from .viewpoint import View, place_hand, sample_orientation
 from .wearables import lengthen_arm, sample_wearables
 
-__all__ = ["SOURCE", "sample_crop"]
+__all__ = ["SOURCE", "joints_hidden", "sample_crop"]
 
 SOURCE = "synth"
 _ATTEMPTS = 8
@@ -277,12 +277,25 @@ def _confidence(
     x0, y0, x1, y1 = view.photo
     low, high = np.maximum([x0, y0], -0.5), np.minimum([x1, y1], size - 0.5)
     inside = ((pixels >= low) & (pixels <= high)).all(1)
-    part, face, depth = rendered.seen_along(joints / joints[:, 2:])
-    hidden = (part >= own) & (joints[:, 2] > depth)
-    arm = (part > 0) & (part < own)  # sleeve, watch, ring
-    arm |= (part == 0) & (rest_x[hand_faces[np.where(part == 0, face, 0), 0]] > _ARM)
-    hidden |= arm & (joints[:, 2] - depth > _FLESH)
+    hidden = joints_hidden(rendered, joints, 0, own, rest_x[hand_faces[:, 0]])
     return np.where(inside, np.where(hidden, 0.5, 1.0), 0.0)
+
+
+def joints_hidden(
+    rendered: Rendered, joints: np.ndarray, hand: int, end: int, along: np.ndarray
+) -> np.ndarray:
+    """(21,) bool: joints behind other things or behind what the hand's own arm wears.
+
+    Args:
+        joints: (21, 3) metres, camera frame.
+        hand, end: the hand is part `hand` of the scene; the parts after it, up to `end`, are worn.
+        along: (F,) place of each face of the hand along the flat arm, metres.
+    """
+    part, face, depth = rendered.seen_along(joints / joints[:, 2:])
+    other = (part >= end) | ((part >= 0) & (part < hand))
+    arm = (part > hand) & (part < end)  # sleeve, watch, ring
+    arm |= (part == hand) & (along[np.where(part == hand, face, 0)] > _ARM)
+    return (other & (joints[:, 2] > depth)) | (arm & (joints[:, 2] - depth > _FLESH))
 
 
 def _photograph(

@@ -392,9 +392,7 @@ def _floor(rng: np.random.Generator) -> Piece:
     kind = ("plain", "checks", "grain", "plaid")[int(rng.integers(4))]
     colour = random_colour(rng)
     second = np.clip(colour * np.exp(rng.normal(0, 0.4)), 0.01, 0.9)
-    material = Material(
-        kind, rgb(second), rng.uniform(0.1, 0.6), noise=0.08, noise_size=0.03
-    )
+    material = Material(kind, rgb(second), rng.uniform(0.1, 0.6), noise=0.08, noise_size=0.03)
     return piece_from_mesh(sheet(12.0, 12.0, 60), colour, material)
 
 
