@@ -56,6 +56,31 @@ def test_convert_a_detector(
     assert b"/secret/" in source.read_bytes() and b"/secret/" not in out.read_bytes()
 
 
+def test_the_body_of_a_detector_starts_a_reconstructor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from wilor_yolo.mano.files import load_hand_model
+    from wilor_yolo.reconstruct.config import NetworkConfig
+    from wilor_yolo.reconstruct.initialise import initialise_stem
+    from wilor_yolo.reconstruct.network import HandNetwork
+    from wilor_yolo.weights_dir import weights_dir
+
+    out = tmp_path / "body.pt"
+    source = weights_dir() / "hand-n.pt"
+    assert main(["weights", "convert", f"source={source}", "part=body", f"out={out}"]) == 0
+    assert sha256(out) in capsys.readouterr().out
+    network = HandNetwork(NetworkConfig(stem="yolo11n", image_size=64, depth=0, visible=1.0),
+                          load_hand_model())  # fmt: skip
+    assert not initialise_stem(network, out).left
+    first = torch.load(out, weights_only=True)["model.0.conv.weight"]
+    assert first.dtype is torch.float32
+    torch.testing.assert_close(network.trunk.stem.body.model[0].conv.weight.detach(), first)
+    assert main(["weights", "convert", f"source={source}", "part=body", "out=a.safetensors"]) == 2
+    assert "the body of a detector is a .pt file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HandError, WeightsError
-from .keys import describe_keys, key, maybe, read_keys, text, whole
+from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
 from .verbs import choose
 
 __all__ = ["HELP", "run", "sha256"]
@@ -26,6 +26,11 @@ class ConvertOptions:
 
     source: str = key(..., text, "wilor_final.ckpt, a checkpoint of ours, or a trained detector")
     out: str = key(..., text, "the file to write: .safetensors (reconstructor) or .pt (detector)")
+    part: str = key(
+        "all",
+        choice("all", "body"),
+        "body: a detector's layers below its head, as a plain state dict",
+    )
     heads: int | None = key(
         None, maybe(whole(1)), "attention heads of a released checkpoint of another size", "16"
     )
@@ -38,11 +43,13 @@ wilor-yolo weights: what is in weight files, and other files made of them
   wilor-yolo weights info file=best.pt
   wilor-yolo weights convert source=wilor_final.ckpt out=wilor.safetensors
   wilor-yolo weights convert source=runs/pose/train/weights/best.pt out=detector.pt
+  wilor-yolo weights convert source=hand-n.pt part=body out=body.pt
 
 info: size, SHA-256 and what the file says of its making.
 {describe_keys(InfoOptions)}
 convert: a released reconstructor to .safetensors without its MANO buffers (give hand_model= to
-predict, or get the free hand), or a trained detector to fp16 without paths and history.
+predict, or get the free hand), or a trained detector to fp16 without paths and history. A
+detector's body is what `reconstruct train network=yolo-s init=body.pt` starts from.
 {describe_keys(ConvertOptions)}
 """
 
@@ -132,15 +139,20 @@ def _convert(args: list[str]) -> int:
         raise WeightsError(f"{source} does not exist; check the path.")
     if not out.parent.is_dir():
         raise HandError(f"{out.parent} is no folder; make it first.")
+    if options.part == "body" and out.suffix != ".pt":
+        raise HandError(f"out={out}: the body of a detector is a .pt file.")
     if out.suffix == ".safetensors":
         from ..reconstruct.checkpoints import save_network
         from ..reconstruct.released import load_released
 
         save_network(out, load_released(source, options.heads or 16), {"source": source.name})
     elif out.suffix == ".pt":
-        from ..detect.release import release_checkpoint
+        from ..detect.release import release_checkpoint, save_body
 
-        release_checkpoint(source, out)
+        if options.part == "body":
+            save_body(source, out)
+        else:
+            release_checkpoint(source, out)
     else:
         raise HandError(f"out={out} should end in .safetensors (reconstructor) or .pt (detector).")
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, sha256 {sha256(out)}")

@@ -16,7 +16,7 @@ from ultralytics.utils import __version__
 from ..errors import WeightsError
 from .restricted import read_restricted
 
-__all__ = ["release_checkpoint"]
+__all__ = ["release_checkpoint", "save_body"]
 
 # Of the training arguments only what prediction needs stays; the rest holds paths of a machine.
 _KEPT_ARGS = ("task", "imgsz", "single_cls")
@@ -43,11 +43,7 @@ def release_checkpoint(
         WeightsError: `source` is missing, not readable in restricted mode, or no pose model.
     """
     source, target = Path(source), Path(target)
-    checkpoint = read_restricted(source)
-    model: Any = checkpoint.get("ema") or checkpoint.get("model")
-    kind = type(model)
-    if kind is not PoseModel:
-        raise WeightsError(f"{source} holds a {kind.__name__}, not a stock PoseModel")
+    checkpoint, model = _pose_model(source)
     trained_with = checkpoint.get("train_args") or {}
     args = {k: trained_with[k] for k in _KEPT_ARGS if k in trained_with}
     model.args = dict(args)
@@ -68,7 +64,37 @@ def release_checkpoint(
         "version": __version__,
         "license": "AGPL-3.0-or-later",
     }
-    temporary = target.with_name(target.name + ".part")
-    torch.save(released, temporary)
-    os.replace(temporary, target)
+    _save(released, target)
     return hashlib.sha256(target.read_bytes()).hexdigest()
+
+
+def save_body(source: str | Path, target: str | Path) -> None:
+    """Write a detector's layers without its head as a plain state dict ("model.0.conv.weight").
+
+    What a reconstructor with a YOLO stem starts from.
+
+    Args:
+        source: a detector's checkpoint.
+        target: file to write.
+
+    Raises:
+        WeightsError: `source` is missing, not readable in restricted mode, or no pose model.
+    """
+    model = _pose_model(Path(source))[1]
+    head = f"model.{len(model.model) - 1}."
+    state = {k: v.float() for k, v in model.state_dict().items() if not k.startswith(head)}
+    _save(state, Path(target))
+
+
+def _pose_model(source: Path) -> tuple[dict[str, Any], Any]:
+    checkpoint = read_restricted(source)
+    model: Any = checkpoint.get("ema") or checkpoint.get("model")
+    if type(model) is not PoseModel:
+        raise WeightsError(f"{source} holds a {type(model).__name__}, not a stock PoseModel")
+    return checkpoint, model
+
+
+def _save(content: Any, target: Path) -> None:
+    temporary = target.with_name(target.name + ".part")
+    torch.save(content, temporary)
+    os.replace(temporary, target)
