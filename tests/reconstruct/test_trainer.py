@@ -57,6 +57,7 @@ def _config(place, out, **changes):
         "threads": 1,
         "accelerator": "cpu",
         "pretrained": ["trunk.blocks"],
+        "tensorboard": False,
         "losses.maps": 0.03,
     }
     return TrainConfig.from_dict(values | changes)
@@ -79,6 +80,7 @@ def test_a_run_leaves_weights_logs_and_provenance(place, tmp_path):
     files = {p.name for p in (tmp_path / "run").iterdir()}
     assert files == {
         "best.safetensors", "config.yaml", "final.safetensors", "last.pt", "log.csv", "val.csv",
+        "val.jpg",
     }  # fmt: skip
     info = read_info(result.weights)
     assert info["steps"] == 6 and info["samples"] == 17 and len(info["data_hash"]) == 12
@@ -171,7 +173,7 @@ def test_bad_numbers_stop_and_name_the_samples(place, tmp_path):
 
     trainer = Poisoned(_config(place, tmp_path / "run", steps=9))
     # Just the one sample.
-    with pytest.raises(HandError, match=r"loss is not finite at step 2; samples: \w+/[sw]\d+\. "):
+    with pytest.raises(HandError, match=r"loss is not finite at step 2; samples: \w+/[sw]\d+ \(\S+\.tar\)\. "):
         trainer.fit()
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     assert all(torch.isfinite(p).all() for p in trainer.network.parameters())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import roma
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..crops import normalise
-from ..samples import EncodedSample
+from ..samples import EncodedSample, HandSample
 from .augment import (
     AugmentConfig,
     CropLabels,
@@ -61,15 +61,37 @@ class HandBatch:
         crops: normalised RGB, float32.
         targets: see `HandTargets`.
         keys: (B,) "source/key".
+        shards: (B,) the file each came from, or empty.
     """
 
     crops: Tensor
     targets: HandTargets
     keys: list[str]
+    shards: list[str] = field(default_factory=list)
+
+    def names(self) -> list[str]:
+        """(B,) for messages: key and shard."""
+        if not self.shards:
+            return self.keys
+        return [f"{key} ({shard})" for key, shard in zip(self.keys, self.shards, strict=True)]
+
+    def parts(self, count: int) -> list[HandBatch]:
+        """The batch in `count` pieces of equal size, in order."""
+        size = len(self.keys) // count
+        slices = [slice(i * size, (i + 1) * size) for i in range(count)]
+        return [
+            HandBatch(
+                self.crops[part],
+                HandTargets(**{name: value[part] for name, value in vars(self.targets).items()}),
+                self.keys[part],
+                self.shards[part],
+            )
+            for part in slices
+        ]
 
 
 def make_batch(
-    samples: Sequence[EncodedSample],
+    samples: Sequence[EncodedSample | HandSample],
     network: NetworkConfig,
     augment: AugmentConfig | None = None,
     rng_keys: Sequence[tuple[int, ...]] = (),
@@ -77,7 +99,7 @@ def make_batch(
     """Decode, crop, augment and collate.
 
     Args:
-        samples: B encoded samples.
+        samples: B samples, encoded or not.
         network: crop size, box scale and visible share.
         augment: None for the plain views (validation).
         rng_keys: with `augment`, B seeds: each sample's randomness depends on its own alone.
@@ -89,8 +111,8 @@ def make_batch(
     crops = np.empty((len(samples), size, size, 3), np.uint8)
     labels: list[CropLabels] = []
     keys: list[str] = []
-    for i, encoded in enumerate(samples):
-        sample = encoded.decode()
+    for i, given in enumerate(samples):
+        sample = given.decode() if isinstance(given, EncodedSample) else given
         if augment is None:
             view = plain_view(sample, network.box_scale, network.visible)
             crops[i] = take_crop(sample.image, view, size)

@@ -48,6 +48,7 @@ class SampleStore:
         shards: Sequence[Sequence[Path]] | None = None,
         limit: int | None = None,
         known: dict[Path, list[EncodedSample]] | None = None,
+        strict: bool = False,
     ) -> None:
         """Read the shards.
 
@@ -57,34 +58,41 @@ class SampleStore:
                 those that are gone are named in a warning and left out.
             limit: read at most this many samples a group (validation).
             known: shards already in memory.
+            strict: a torn shard is an error; else a warning names it and its whole samples are
+                taken.
 
         Raises:
-            HandError: a group has no samples, or a damaged shard.
+            HandError: a group has no samples, or a torn shard and `strict`.
         """
         if not groups:
             raise HandError("no training data given; set data=[folder with .tar shards].")
         self.groups = tuple(groups)
-        self._limit = limit
+        self._limit, self._strict = limit, strict
         self._known = dict(known or {})
         self.shards: list[list[Path]] = []
         self._samples: list[list[EncodedSample]] = []
+        self._numbers: list[np.ndarray] = []  # of each sample's shard
         for i, group in enumerate(self.groups):
             paths = find_shards(group.path) if shards is None else self._present(shards[i])
             samples: list[EncodedSample] = []
+            counts: list[int] = []
             for path in paths:
                 if path not in self._known:
-                    self._known[path] = list(read_shard(path))
+                    self._known[path] = list(read_shard(path, strict))
                 samples.extend(self._known[path])
+                counts.append(len(self._known[path]))
                 if limit is not None and len(samples) >= limit:
                     break
             if not samples:
                 raise HandError(f"{group.path}: no samples; give a folder that holds .tar shards.")
             self.shards.append(paths)
+            numbers = np.repeat(np.arange(len(counts)), counts)
             # A limited store takes samples spread over the group, not its beginning.
             if limit is not None and len(samples) > limit:
                 chosen = np.linspace(0, len(samples) - 1, limit).round().astype(int)
-                samples = [samples[j] for j in chosen]
+                samples, numbers = [samples[j] for j in chosen], numbers[chosen]
             self._samples.append(samples)
+            self._numbers.append(numbers)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -98,18 +106,31 @@ class SampleStore:
         """One sample."""
         return self._samples[group][index]
 
+    def shard_of(self, group: int, index: int) -> Path:
+        """The shard a sample lies in."""
+        return self.shards[group][int(self._numbers[group][index])]
+
     def samples(self) -> list[EncodedSample]:
         """All samples, group by group."""
         return [sample for samples in self._samples for sample in samples]
 
-    def rescanned(self) -> SampleStore:
-        """This store, or a larger one if new shards appeared (shards are never taken away)."""
-        shards = []
-        for group, old in zip(self.groups, self.shards, strict=True):
-            shards.append(old + [path for path in find_shards(group.path) if path not in old])
+    def listing(self) -> list[list[Path]]:
+        """Per group the shards it has, and then those that have appeared since."""
+        return [
+            old + [path for path in find_shards(group.path) if path not in old]
+            for group, old in zip(self.groups, self.shards, strict=True)
+        ]
+
+    def rescanned(self, listing: list[list[Path]] | None = None) -> SampleStore:
+        """This store, or a larger one if new shards appeared (shards are never taken away).
+
+        Args:
+            listing: see :meth:`listing`; made here by default.
+        """
+        shards = self.listing() if listing is None else listing
         if shards == self.shards:
             return self
-        return SampleStore(self.groups, shards, self._limit, self._known)
+        return SampleStore(self.groups, shards, self._limit, self._known, self._strict)
 
     def hash(self) -> str:
         """Twelve hex digits over the names and samples of all shards, in order.

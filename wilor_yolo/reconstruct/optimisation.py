@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from torch import nn
@@ -17,8 +18,13 @@ def parameter_groups(
     weight_decay: float,
     pretrained: tuple[str, ...] = (),
     pretrained_lr: float = 1.0,
+    layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
     """AdamW groups: pretrained parts learn slower; vectors and embeddings are not decayed.
+
+    With layer-wise decay, transformer block i of d (counted from 0) learns at
+    ``layer_decay ** (d - i)`` of the rate, stem, tokens and position embedding at
+    ``layer_decay ** (d + 1)``; what comes after the blocks at the full rate.
 
     Args:
         network: all its parameters that require gradients are covered, each once.
@@ -26,6 +32,7 @@ def parameter_groups(
         weight_decay: of matrices and filters.
         pretrained: parameter name prefixes trained at ``lr * pretrained_lr``.
         pretrained_lr: see there.
+        layer_decay: 1 for one rate.
 
     Raises:
         HandError: a prefix that fits no parameter.
@@ -34,22 +41,38 @@ def parameter_groups(
     for prefix in pretrained:
         if not any(name.startswith(prefix) for name in names):
             raise HandError(f"pretrained={prefix!r} fits no parameter of this network.")
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    depth = 1 + max((_block(name) for name in names), default=-1)
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         slow = any(name.startswith(prefix) for prefix in pretrained)
         # Biases, norms, position embeddings and tokens.
         plain = parameter.ndim < 2 or name.endswith(("pos_embed", "token"))
-        groups.setdefault((slow, plain), []).append(parameter)
+        factor = (pretrained_lr if slow else 1.0) * layer_decay ** _height(name, depth)
+        groups.setdefault((slow, factor, plain), []).append(parameter)
     return [
         {
             "params": parameters,
             "weight_decay": 0.0 if plain else weight_decay,
-            "base_lr": lr * (pretrained_lr if slow else 1.0),
+            "base_lr": lr * factor,
         }
-        for (slow, plain), parameters in groups.items()
+        for (_, factor, plain), parameters in groups.items()
     ]
+
+
+def _block(name: str) -> int:
+    found = re.search(r"(?:^|\.)trunk\.blocks\.(\d+)\.", name)
+    return int(found.group(1)) if found else -1
+
+
+def _height(name: str, depth: int) -> int:
+    """How many layers lie between a parameter and the end of the trunk; 0 after the blocks."""
+    block = _block(name)
+    if block >= 0:
+        return depth - block
+    below = re.search(r"(?:^|\.)trunk\.(?!last_norm)", name)
+    return depth + 1 if below and depth else 0
 
 
 def set_learning_rates(optimiser: Any, factor: float) -> None:

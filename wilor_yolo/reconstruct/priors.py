@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import roma
 import torch
 from torch import Tensor
 
+from ..errors import HandError
 from ..samples import EncodedSample
 
-__all__ = ["collect_prior", "draw_prior"]
+__all__ = ["collect_prior", "draw_prior", "load_prior", "save_prior"]
 
 NUM_POSE = 45
 
@@ -37,3 +40,46 @@ def draw_prior(prior: np.ndarray, count: int, rng: np.random.Generator) -> tuple
     rows = torch.from_numpy(prior[rng.integers(0, len(prior), count)])
     poses = roma.rotvec_to_rotmat(rows[:, :NUM_POSE].reshape(count, 15, 3))
     return poses, rows[:, NUM_POSE:]
+
+
+def save_prior(path: Path, prior: np.ndarray, source: str) -> None:
+    """Write real poses and shapes as an `.npz`: `hand_pose` (M, 45), `betas` (M, 10), `source`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp.npz")
+    np.savez_compressed(
+        temporary,
+        hand_pose=prior[:, :NUM_POSE],
+        betas=prior[:, NUM_POSE:],
+        source=np.array(source),
+    )
+    os.replace(temporary, path)
+
+
+def load_prior(path: Path) -> np.ndarray:
+    """Read real poses and shapes: (M, 55), axis-angle relative to the flat right hand, and betas.
+
+    Poses of 48 numbers have the global orientation in front, which is left out.
+
+    Raises:
+        HandError: the file is missing, holds something else, or numbers that are not finite.
+    """
+    if not path.is_file():
+        raise HandError(f"prior {path} does not exist; make one with: wilor-yolo reconstruct prior")
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            pose = np.asarray(data["hand_pose"], np.float32)
+            betas = np.asarray(data["betas"], np.float32)
+    except (OSError, KeyError, ValueError, EOFError) as error:
+        raise HandError(f"{path} is no prior with hand_pose and betas: {error}.") from None
+    pose, betas = pose.reshape(len(pose), -1), betas.reshape(len(betas), -1)
+    if pose.shape[1] == NUM_POSE + 3:
+        pose = pose[:, 3:]
+    if pose.shape[1] != NUM_POSE or betas.shape != (len(pose), 10) or not len(pose):
+        raise HandError(
+            f"{path}: hand_pose {pose.shape} and betas {betas.shape} should be (M, 45) and (M, 10)."
+        )
+    rows = np.concatenate((pose, betas), axis=1)
+    if not np.isfinite(rows).all():
+        bad = int((~np.isfinite(rows).all(axis=1)).argmax())
+        raise HandError(f"{path}: row {bad} holds NaN or infinity.")
+    return rows

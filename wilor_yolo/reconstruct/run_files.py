@@ -33,6 +33,7 @@ class TrainState:
         data_hash: over the bytes of those shards.
         prior: (M, 55) the discriminator's real poses.
         maps: state dict of the training aid; empty when the run has none.
+        scaler: state of the fp16 loss scaler; empty with other precisions.
     """
 
     step: int
@@ -50,16 +51,20 @@ class TrainState:
     data_hash: str
     prior: torch.Tensor
     maps: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def save_state(path: Path, state: TrainState) -> None:
     """Write a checkpoint to a temporary name, flush it to the disk, then rename."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as handle:
-        torch.save({"format": FORMAT, **vars(state)}, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as handle:
+            torch.save({"format": FORMAT, **vars(state)}, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # what a full disk left
 
 
 def load_state(path: Path) -> TrainState:

@@ -23,6 +23,9 @@ from .mixing import DataGroup
 __all__ = ["TrainConfig"]
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+ON_BAD = ("stop", "skip")
+# Keys that came later; at these values they leave the hash of older runs as it was.
+_LATER = {"accumulate": 1, "layer_decay": 1.0, "prior": None}
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,25 @@ class TrainConfig:
         steps: optimiser steps; the learning rate falls to its end over these.
         minutes: if set, the learning rate follows the time trained instead and the run ends
             after so many minutes (all sessions of a resumed run together).
-        batch_size: samples a step and process.
+        batch_size: samples an optimiser step and process.
+        accumulate: run the batch in so many equal parts, for want of memory; the gradients, means
+            over the batch, stay the same but for batch statistics.
         lr, weight_decay, warmup_steps, final_lr: AdamW; cosine from lr to lr * final_lr.
         pretrained: parameter name prefixes trained at lr * pretrained_lr.
         pretrained_lr: see `pretrained`.
+        layer_decay: learning rates fall by this factor from each transformer block to the one
+            before it (:mod:`.optimisation`); 1: one rate.
         frozen: module names left as `init` has them, batch statistics too; the wide maps of a
             CNN's first layers cost the most and learn the least.
         clip_norm: gradient norm limit; 0 for none.
         ema_decay: of the averaged weights, which are the ones validated and shipped.
         losses, augment: see those classes.
-        augment_until: share of the run with augmentation (1: all of it).
+        augment_until: share of `steps` with augmentation (1: all of them).
+        prior: an `.npz` of real poses for the discriminator (``reconstruct prior`` makes one);
+            None: those of the training samples.
+        recompute: compute the transformer's activations twice instead of keeping them.
+        on_bad: a damaged sample, a torn shard, numbers that are not finite or a full disk: "stop"
+            (the last checkpoint stays as it was), or "skip" that sample or step and name it.
         precision: of Lightning Fabric: 32-true, bf16-mixed or 16-mixed.
         channels_last: memory layout of images and convolutions.
         threads: torch's threads; 0 leaves them alone.
@@ -59,6 +71,8 @@ class TrainConfig:
         rescan_steps: look for new shards every so many steps; 0: never.
         checkpoint_minutes, validate_minutes: how often, by the clock.
         val_samples: at most so many validation samples a group.
+        val_pictures: so many of them are drawn with truth and answer; 0: none.
+        tensorboard: write event files beside the CSV ones.
         log_steps: a line of progress every so many steps.
     """
 
@@ -72,18 +86,23 @@ class TrainConfig:
     steps: int = 20_000
     minutes: float | None = None
     batch_size: int = 64
+    accumulate: int = 1
     lr: float = 5e-4
     weight_decay: float = 0.02
     warmup_steps: int = 500
     final_lr: float = 0.01
     pretrained: tuple[str, ...] = ()
     pretrained_lr: float = 0.3
+    layer_decay: float = 1.0
     frozen: tuple[str, ...] = ()
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     losses: LossWeights = field(default_factory=LossWeights)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     augment_until: float = 1.0
+    prior: str | None = None
+    recompute: bool = False
+    on_bad: str = "stop"
     precision: str = "32-true"
     channels_last: bool = False
     threads: int = 0
@@ -96,16 +115,29 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     validate_minutes: float = 10.0
     val_samples: int = 500
+    val_pictures: int = 12
+    tensorboard: bool = True
     log_steps: int = 50
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise HandError(f"precision={self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
-        for name in ("steps", "batch_size", "log_steps", "val_samples"):
+        if self.on_bad not in ON_BAD:
+            raise HandError(f"on_bad={self.on_bad!r}; choose one of {', '.join(ON_BAD)}.")
+        for name in ("steps", "batch_size", "accumulate", "log_steps", "val_samples"):
             if getattr(self, name) < 1:
                 raise HandError(f"{name}={getattr(self, name)} must be at least 1.")
         if self.frozen and not self.init:
             raise HandError("frozen= keeps layers as init= has them; give init=, or frozen=[].")
+        if self.batch_size % self.accumulate:
+            raise HandError(
+                f"batch_size={self.batch_size} cannot be run in accumulate={self.accumulate} "
+                "equal parts."
+            )
+        if self.augment_until < 1 and self.minutes is not None:
+            raise HandError("augment_until counts in steps; leave minutes out, or augment_until.")
+        if not 0 < self.layer_decay <= 1:
+            raise HandError(f"layer_decay={self.layer_decay} must lie above 0, up to 1.")
         if not 0 < self.ema_decay < 1:
             raise HandError(f"ema_decay={self.ema_decay} must lie between 0 and 1.")
 
@@ -180,7 +212,12 @@ class TrainConfig:
     def hash(self) -> str:
         """Ten hex digits over everything that changes the result (not folders or logging)."""
         ignored = {"out", "resume", "threads", "workers", "log_steps", "checkpoint_minutes"}
-        relevant = {k: v for k, v in self.to_dict().items() if k not in ignored}
+        ignored |= {"recompute", "on_bad", "val_pictures", "tensorboard"}
+        relevant = {
+            k: v
+            for k, v in self.to_dict().items()
+            if k not in ignored and not (k in _LATER and v == _LATER[k])
+        }
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:10]
 
     def lr_factor(self, step: int, progress: float) -> float:

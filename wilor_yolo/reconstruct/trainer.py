@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections import defaultdict
@@ -17,25 +16,32 @@ from torch import Tensor, nn
 
 from ..errors import HandError
 from ..mano.files import load_hand_model
-from .auxiliary import AidedNetwork, KeypointMaps, keypoint_map_losses
+from .auxiliary import AidedNetwork, KeypointMaps
 from .batches import HandBatch
 from .checkpoints import load_network, save_network
 from .config import NetworkConfig
-from .discriminator import PoseDiscriminator, discriminator_loss, generator_loss
+from .discriminator import PoseDiscriminator, discriminator_loss
 from .ema import MovingAverage
 from .initialise import initialise_stem
 from .loader import BatchLoader
-from .losses import coarse_losses, complete_targets, network_losses
 from .mixing import SampleStore
-from .network import HandNetwork, NetworkOutput
+from .network import HandNetwork
+from .objective import Cost, Objective, bad_samples
 from .optimisation import freeze, frozen_to_eval, parameter_groups, set_learning_rates
-from .priors import collect_prior, draw_prior
-from .run_files import RunLog, TrainState, load_state, save_state
+from .priors import collect_prior, draw_prior, load_prior
+from .processes import Agreement, batch_statistics
+from .recompute import recompute_blocks
+from .report import RunReport
+from .run_files import TrainState, load_state, save_state
 from .stopping import StopRequest
 from .train_config import TrainConfig
 from .validation import SourceErrors, score, validate
 
 __all__ = ["ReconstructorTrainer", "TrainResult"]
+
+
+# Steps in a row with bad numbers, or skipped by the fp16 scaler, after which a run stops anyway.
+_MOST_BAD_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -81,34 +87,40 @@ class ReconstructorTrainer:
             precision=config.precision,  # type: ignore[arg-type]
         )
         self.fabric.launch()
+        self._agreement = Agreement(self.fabric)
+        self.report = RunReport(self.out, quiet=not self.fabric.is_global_zero)
         torch.manual_seed(config.seed)
         state = self._previous_state()
         shards = None
         if state is not None:
             shards = [[Path(name) for name in names] for names in state.shards]
-        self.store = SampleStore(config.data, shards)
+        self.store = SampleStore(config.data, shards, strict=config.on_bad == "stop")
         self.val_samples = (
             SampleStore(config.val, limit=config.val_samples).samples() if config.val else []
         )
         self.network_config = NetworkConfig.from_yaml(config.network)
         self.network = HandNetwork(self.network_config, load_hand_model(config.hand_model))
         if config.init and state is None:
-            self._say(_start_from(self.network, Path(config.init)))
+            self.report.say(_start_from(self.network, Path(config.init)))
         freeze(self.network, config.frozen)
         # A run begun without the training aid goes on without it.
         aided = bool(config.losses.maps) and (state is None or bool(state.maps))
         aided &= not self.network_config.keypoints  # which have maps of their own
         self.maps = KeypointMaps(self.network_config.dim) if aided else None
         self.judge = PoseDiscriminator()
+        self.prior = load_prior(Path(config.prior)) if config.prior else None
         self.average = MovingAverage(self.network, config.ema_decay)
         self._set_up_optimisers()
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self._bad_steps = 0, 0.0, 0
         self.best: float | None = None
         self.last_errors: dict[str, SourceErrors] = {}
-        if state is None:
-            self.prior = collect_prior(self.store.samples())
-        else:
+        if state is not None:
             self._restore(state)
+        elif self.prior is None:
+            self.prior = collect_prior(self.store.samples())
+        aided, judged = self.maps is not None, bool(config.losses.adversarial and len(self.prior))
+        judge = self.judge if judged else None
+        self._objective = Objective(config.losses, self.network, aided, judge)
         self._hashed: tuple[SampleStore, str] | None = None
 
     # -- the run ---------------------------------------------------------------------------------
@@ -131,9 +143,7 @@ class ReconstructorTrainer:
     def _fit(self, stop: StopRequest) -> TrainResult:
         config = self.config
         self._write_config()
-        log = RunLog(self.out / "log.csv")
-        if self.fabric.is_global_zero:
-            log.keep_until(self.step)
+        self.report.open(self.step, config.tensorboard)
         loader = BatchLoader(
             self.store,
             self.network_config,
@@ -144,8 +154,13 @@ class ReconstructorTrainer:
             config.workers,
             self.fabric.global_rank,
             self.fabric.world_size,
+            skip_bad=config.on_bad == "skip",
+            agree=self._agreement.first,
+            plain_from=round(config.augment_until * config.steps)
+            if config.augment_until < 1
+            else None,
         )
-        self._say(
+        self.report.say(
             f"{sum(p.numel() for p in self.network.parameters()) / 1e6:.2f} M parameters, "
             f"{len(self.store)} samples {self.store.sizes}, from step {self.step}"
         )
@@ -159,99 +174,131 @@ class ReconstructorTrainer:
                 batch = next(batches)
                 for name, value in self._train_step(batch).items():
                     sums[name] += value
-                took = time.perf_counter() - began
+                took, stopped = self._agreement.tick(time.perf_counter() - began, stop.requested)
                 self.seconds += took
                 session_seconds += took
                 session_crops += len(batch.keys) * self.fabric.world_size
                 if self.step % config.log_steps == 0:
                     count = self.step - last_logged
                     means = {name: value / count for name, value in sums.items()}
-                    speed = count * config.batch_size / max(time.perf_counter() - logged, 1e-9)
-                    self._log(log, means, speed)
+                    crops = count * config.batch_size * self.fabric.world_size
+                    speed = crops / max(time.perf_counter() - logged, 1e-9)
+                    self.report.trained(
+                        means,
+                        step=self.step,
+                        seconds=self.seconds,
+                        progress=self._progress(),
+                        rate=self._optimiser.param_groups[-1]["lr"],
+                        crops_per_second=speed,
+                    )
                     sums.clear()
                     logged, last_logged = time.perf_counter(), self.step
                 now = time.perf_counter()
                 if now - validated > config.validate_minutes * 60:
-                    self._validate(log)
+                    self._validate()
                     validated = time.perf_counter()
-                if now - saved > config.checkpoint_minutes * 60 or stop.requested:
-                    self._save(loader)
+                if now - saved > config.checkpoint_minutes * 60 or stopped:
+                    self._save(loader, skip=config.on_bad == "skip" and not stopped)
                     saved = time.perf_counter()
-                if stop.requested:
-                    self._say(f"stopped at step {self.step}; resume=true continues")
+                if stopped:
+                    self.report.say(f"stopped at step {self.step}; resume=true continues")
                     raise KeyboardInterrupt
         finally:
             batches.close()
         self._save(loader)
-        self._validate(log)
+        self._validate()
+        self.report.close()
         final = self.out / "final.safetensors"
         if self.fabric.is_global_zero:
             save_network(final, self.average.module, self._provenance(loader))
-        self._say(f"done: {final}")
+        self.report.say(f"done: {final}")
         return TrainResult(
             self.step, final, self.last_errors, session_crops / max(session_seconds, 1e-9)
         )
 
     def _train_step(self, batch: HandBatch) -> dict[str, float]:
-        config, weights = self.config, self.config.losses
-        # Dropped paths depend on (seed, step), not on how often the run was interrupted.
-        torch.manual_seed(config.seed * 1_000_003 + self.step * self.fabric.world_size)
+        config, fabric = self.config, self.fabric
+        # Dropped paths depend on (seed, step, process), not on how often the run was interrupted.
+        seed = config.seed * 1_000_003 + self.step * fabric.world_size + fabric.global_rank
+        torch.manual_seed(seed)
         factor = config.lr_factor(self.step, self._progress())
         set_learning_rates(self._optimiser, factor)
         set_learning_rates(self._judge_optimiser, factor)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        crops = batch.crops.to(self.fabric.device, memory_format=layout)
-        targets = complete_targets(batch.targets.to(self.fabric.device), self.network.hand)
-        seen = self._wrapped(crops)
-        output: NetworkOutput = seen[0] if self.maps is not None else seen
-        terms = network_losses(output, targets)
-        total = terms.total(weights)
-        numbers = terms.numbers()
-        if self.maps is not None or output.evidence is not None:
-            if output.evidence is not None:
-                maps, frame = output.evidence, self.network.trunk.stem.fine_frame
-                log_heat, depths = maps.log_heat, maps.depths
-            else:
-                (_, log_heat, depths), frame = seen, self.network.trunk.frame
-            heat, depth = keypoint_map_losses(log_heat, depths, targets.known, frame)
-            total = total + weights.maps * heat + weights.map_depths * depth
-            numbers["maps"], numbers["map_depths"] = float(heat.detach()), float(depth.detach())
-        if weights.coarse:
-            coarse = coarse_losses(output.coarse, self.network.hand, targets)
-            total = total + weights.coarse * coarse.total(weights)
-            numbers["coarse_keypoints_2d"] = float(coarse.keypoints_2d.detach())
-            numbers["coarse_joints_3d"] = float(coarse.joints_3d.detach())
-        adversarial = bool(weights.adversarial) and len(self.prior) > 0
-        if adversarial:
-            fooled = generator_loss(self._wrapped_judge(output.hand_pose, output.betas))
-            total = total + weights.adversarial * fooled
-            numbers["adversarial"] = float(fooled.detach())
-        if not torch.isfinite(total):
-            self._stop_bad("the loss", output, batch)
+        kept = batch_statistics(self.network) if config.on_bad == "skip" else {}
         self._optimiser.zero_grad(set_to_none=True)
-        self.fabric.backward(total)
-        norm = nn.utils.clip_grad_norm_(
-            self._wrapped.parameters(), config.clip_norm or float("inf")
+        parts = batch.parts(config.accumulate) if config.accumulate > 1 else [batch]
+        costs: list[Cost] = []
+        numbers: dict[str, float] = defaultdict(float)
+        for i, part in enumerate(parts):
+            last = i == len(parts) - 1
+            with fabric.no_backward_sync(self._wrapped, enabled=not last):
+                crops = part.crops.to(fabric.device, memory_format=layout)
+                cost = self._objective(self._wrapped, crops, part)
+                if self._agreement.any(not torch.isfinite(cost.total)):
+                    return self._bad_numbers("the loss", cost, part, kept)
+                fabric.backward(cost.total / len(parts))
+            costs.append(cost)
+            numbers["loss"] += float(cost.total.detach()) / len(parts)
+            for name, value in cost.numbers.items():
+                numbers[name] += value / len(parts)
+        limit = config.clip_norm or float("inf")
+        norm = fabric.clip_gradients(
+            self._wrapped, self._optimiser, max_norm=limit, error_if_nonfinite=False
         )
-        if not torch.isfinite(norm):
-            self._stop_bad("the gradient", output, batch)
+        if not torch.isfinite(norm) and not self._scaler_state():
+            return self._bad_numbers("the gradient", costs[-1], parts[-1], kept)
+        overflowed = not torch.isfinite(norm)  # the fp16 scaler skips the step and halves its scale
+        self._bad_steps = self._bad_steps + 1 if overflowed else 0
+        if self._bad_steps > _MOST_BAD_STEPS:
+            self._bad_numbers("the gradient", costs[-1], parts[-1], kept)
         self._optimiser.step()
-        if adversarial:
-            numbers["judge"] = self._train_judge(output.hand_pose.detach(), output.betas.detach())
+        if self._objective.judged:
+            poses = torch.cat([cost.output.hand_pose.detach() for cost in costs])
+            betas = torch.cat([cost.output.betas.detach() for cost in costs])
+            numbers["judge"] = self._train_judge(poses, betas)
         self.average.update(self.network)
         self.step += 1
-        return {"loss": float(total.detach()), "gradient": float(norm), **numbers}
+        return {**numbers, "gradient": 0.0 if overflowed else float(norm)}
 
     def _train_judge(self, hand_pose: Tensor, betas: Tensor) -> float:
         rng = np.random.default_rng((self.config.seed, self.step, self.fabric.global_rank))
-        real_pose, real_betas = draw_prior(self.prior, len(hand_pose), rng)
-        device = self.fabric.device
-        real = self._wrapped_judge(real_pose.to(device), real_betas.to(device))
-        loss = discriminator_loss(real, self._wrapped_judge(hand_pose, betas))
+        count, device = len(hand_pose), self.fabric.device
+        real_pose, real_betas = draw_prior(self.prior, count, rng)
+        scores = self._wrapped_judge(
+            torch.cat((real_pose.to(device), hand_pose)), torch.cat((real_betas.to(device), betas))
+        )
+        loss = discriminator_loss(scores[:count], scores[count:])
         self._judge_optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self._judge_optimiser.step()
         return float(loss.detach())
+
+    def _bad_numbers(
+        self, what: str, cost: Cost, batch: HandBatch, kept: dict[str, Tensor]
+    ) -> dict[str, float]:
+        """Stop, or go back to before the step and leave it out; the same in all processes."""
+        named = self._agreement.all_names(bad_samples(batch, cost.output))
+        named = named or self._agreement.all_names(batch.names())
+        where = f"{what} is not finite at step {self.step}; samples: {', '.join(named)}"
+        self._bad_steps += 1
+        if self.config.on_bad == "stop" or self._bad_steps > _MOST_BAD_STEPS:
+            raise HandError(
+                f"{where}. Nothing was saved since the last checkpoint in {self.out}; look at "
+                "these samples, lower lr, or go on without such steps: on_bad=skip."
+            )
+        self.report.say(f"{where}; step skipped")
+        with torch.no_grad():
+            for name, buffer in self.network.named_buffers():
+                if name in kept:
+                    buffer.copy_(kept[name])
+        self._optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        return {}
+
+    def _scaler_state(self) -> dict[str, Any]:
+        """Of the fp16 loss scaler; empty with other precisions."""
+        return dict(self.fabric.strategy.precision.state_dict())
 
     # -- set-up and state ------------------------------------------------------------------------
 
@@ -263,7 +310,12 @@ class ReconstructorTrainer:
             trained = AidedNetwork(self.network, self.maps)
             pretrained = tuple(f"network.{prefix}" for prefix in pretrained)
         groups = parameter_groups(
-            trained, config.lr, config.weight_decay, pretrained, config.pretrained_lr
+            trained,
+            config.lr,
+            config.weight_decay,
+            pretrained,
+            config.pretrained_lr,
+            config.layer_decay,
         )
         optimiser = torch.optim.AdamW(groups, lr=config.lr)
         judge_optimiser = torch.optim.AdamW(self.judge.parameters(), lr=config.lr, weight_decay=0)
@@ -274,6 +326,8 @@ class ReconstructorTrainer:
         self._wrapped, self._optimiser = self.fabric.setup(trained, optimiser)
         self._wrapped_judge, self._judge_optimiser = self.fabric.setup(self.judge, judge_optimiser)
         self.average.module.to(self.fabric.device)
+        if config.recompute:
+            recompute_blocks(self.network)
         self._wrapped.train()
         frozen_to_eval(self.network, config.frozen)
 
@@ -301,45 +355,54 @@ class ReconstructorTrainer:
         self._judge_optimiser.load_state_dict(state.judge_optimiser)
         self.step, self.seconds, self.best = state.step, state.seconds, state.best
         self.prior = state.prior.numpy()
+        if state.scaler:
+            self.fabric.strategy.precision.load_state_dict(state.scaler)
 
-    def _save(self, loader: BatchLoader) -> None:
+    def _save(self, loader: BatchLoader, skip: bool = False) -> None:
         if not self.fabric.is_global_zero:
             return
         store = loader.store_at(self.step)
-        save_state(
-            self.out / "last.pt",
-            TrainState(
-                step=self.step,
-                seconds=self.seconds,
-                network=self.network.state_dict(),
-                average=self.average.module.state_dict(),
-                average_updates=self.average.updates,
-                optimiser=self._optimiser.state_dict(),
-                judge=self.judge.state_dict(),
-                judge_optimiser=self._judge_optimiser.state_dict(),
-                best=self.best,
-                config=self.config.to_dict(),
-                network_config=self.network_config.to_dict(),
-                shards=[[str(path) for path in paths] for paths in store.shards],
-                data_hash=self._data_hash(store),
-                prior=torch.from_numpy(self.prior),
-                maps={} if self.maps is None else self.maps.state_dict(),
-            ),
+        path = self.out / "last.pt"
+        try:
+            save_state(path, self._state(store))
+        except OSError as error:
+            left = f"{path} is as it was" if path.is_file() else "there is none yet"
+            reason = (
+                f"the checkpoint of step {self.step} cannot be written "
+                f"({error.strerror or error}); {left}"
+            )
+            if not skip:
+                raise HandError(f"{reason}. Make room, then resume=true goes on.") from None
+            self.report.say(f"{reason}; training goes on")
+
+    def _state(self, store: SampleStore) -> TrainState:
+        return TrainState(
+            step=self.step,
+            seconds=self.seconds,
+            network=self.network.state_dict(),
+            average=self.average.module.state_dict(),
+            average_updates=self.average.updates,
+            optimiser=self._optimiser.state_dict(),
+            judge=self.judge.state_dict(),
+            judge_optimiser=self._judge_optimiser.state_dict(),
+            best=self.best,
+            config=self.config.to_dict(),
+            network_config=self.network_config.to_dict(),
+            shards=[[str(path) for path in paths] for paths in store.shards],
+            data_hash=self._data_hash(store),
+            prior=torch.from_numpy(self.prior),
+            maps={} if self.maps is None else self.maps.state_dict(),
+            scaler=self._scaler_state(),
         )
 
-    def _validate(self, log: RunLog) -> None:
+    def _validate(self) -> None:
         if not self.val_samples or not self.fabric.is_global_zero:
             return
-        module = self.average.module
-        self.last_errors = validate(
-            module, self.val_samples, channels_last=self.config.channels_last
-        )
-        for source, errors in self.last_errors.items():
-            self._say(f"  val {source:14s} {errors}")
-            numbers = {k: v for k, v in errors.numbers().items() if math.isfinite(v)}
-            RunLog(self.out / "val.csv").append(
-                {"step": self.step, "seconds": round(self.seconds), "source": source, **numbers}
-            )
+        module, config = self.average.module, self.config
+        self.last_errors = validate(module, self.val_samples, channels_last=config.channels_last)
+        self.report.validated(self.last_errors, self.step, self.seconds)
+        if config.val_pictures:
+            self.report.pictures(module, self.val_samples, config.val_pictures, self.step)
         reached = score(self.last_errors)
         if self.best is None or reached < self.best:
             self.best = reached
@@ -356,30 +419,6 @@ class ReconstructorTrainer:
 
     def _finished(self) -> bool:
         return self._progress() >= 1
-
-    def _stop_bad(self, what: str, output: NetworkOutput, batch: HandBatch) -> None:
-        # Batch norm spreads one bad sample over its batch: look at what went in first.
-        inputs = [batch.crops, *vars(batch.targets).values()]
-        good = torch.stack([_finite_rows(value) for value in inputs]).all(dim=0)
-        if good.all():
-            good = _finite_rows(output.vertices.detach()).cpu()
-        named = [key for key, fine in zip(batch.keys, good.tolist(), strict=True) if not fine]
-        where = ", ".join(named or batch.keys)
-        raise HandError(
-            f"{what} is not finite at step {self.step}; samples: {where}. Nothing was saved since "
-            f"the last checkpoint in {self.out}; look at these samples, or lower lr."
-        )
-
-    def _log(self, log: RunLog, means: dict[str, float], speed: float) -> None:
-        rate = self._optimiser.param_groups[-1]["lr"]
-        self._say(
-            f"step {self.step:6d} {100 * self._progress():5.1f} %  loss {means['loss']:.4f}  "
-            f"3D {1000 * means['joints_3d']:.1f} mm  2D {100 * means['keypoints_2d']:.2f} % crop  "
-            f"lr {rate:.1e}  {speed:.0f} crops/s  {self.seconds / 60:.1f} min"
-        )
-        if self.fabric.is_global_zero:
-            row: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 1)}
-            log.append(row | {"lr": rate, "crops_per_s": round(speed, 1)} | means)
 
     def _provenance(self, loader: BatchLoader) -> dict[str, str | int | float]:
         return {
@@ -403,14 +442,6 @@ class ReconstructorTrainer:
         temporary = self.out / "config.yaml.tmp"
         temporary.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         os.replace(temporary, self.out / "config.yaml")
-
-    def _say(self, text: object) -> None:
-        if self.fabric.is_global_zero:
-            print(text, flush=True)
-
-
-def _finite_rows(value: Tensor) -> Tensor:
-    return torch.isfinite(value).flatten(1).all(dim=1) if value.ndim > 1 else torch.isfinite(value)
 
 
 def _start_from(network: HandNetwork, path: Path) -> str:
