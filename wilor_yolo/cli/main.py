@@ -19,7 +19,7 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "predict": "find and rebuild the hands of pictures, folders, videos or a camera",
     "detect": "train, val, predict, track or export the detector (an Ultralytics YOLO)",
-    "reconstruct": "train or val the reconstructor",
+    "reconstruct": "train, val or ablate the reconstructor",
     "weights": "info about weight files; convert the released checkpoints",
     "data": "convert, check and show data sets",
     "synth": "render synthetic training pictures",

@@ -1,4 +1,4 @@
-"""``wilor-yolo reconstruct train|val``."""
+"""``wilor-yolo reconstruct train|val|ablate``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 from ..errors import HandError
 from .keys import describe_keys, key, maybe, read_keys, text, whole
+from .reconstruct_ablate import HELP as ABLATE_HELP
+from .reconstruct_ablate import ablate
 from .verbs import choose
 
 __all__ = ["HELP", "run"]
@@ -26,7 +28,7 @@ class ValOptions:
 
 
 HELP = f"""\
-wilor-yolo reconstruct: train the reconstructor, or measure it on shards
+wilor-yolo reconstruct: train the reconstructor, measure it on shards, or compare trainings
 
   wilor-yolo reconstruct train data=shards/train val=shards/val init=start.safetensors minutes=120
   wilor-yolo reconstruct train data=shards/train frozen=[] network=vit-tiny
@@ -34,6 +36,7 @@ wilor-yolo reconstruct: train the reconstructor, or measure it on shards
   wilor-yolo reconstruct train config=paper data=released data_root=shards
   wilor-yolo reconstruct train config=runs/reconstruct/config.yaml         goes on where it was
   wilor-yolo reconstruct val   data=shards/val weights=runs/reconstruct/final.safetensors
+  wilor-yolo reconstruct ablate grid=ours data=shards/train val=shards/val steps=2000
 
 train: config= is the name of a shipped training file (default, paper) or a yaml file; every key of
 it can be given here too, inner keys with a dot: losses.betas=0.1 augment.scale=0.2
@@ -41,12 +44,14 @@ data= takes folders of shards, or a mix: released, hamer, freihand, or a yaml fi
 data_root= is the folder that holds the sets of a mix
 val:
 {describe_keys(ValOptions)}
-"""
+{ABLATE_HELP}"""
 
 
 def run(args: list[str]) -> int:
     """Run the verb."""
-    part, rest = choose("reconstruct", args, ("train", "val"))
+    part, rest = choose("reconstruct", args, ("train", "val", "ablate"))
+    if part == "ablate":
+        return ablate(_yaml_pairs(rest))
     return _train(rest) if part == "train" else _val(rest)
 
 

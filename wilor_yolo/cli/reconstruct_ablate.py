@@ -1,0 +1,163 @@
+"""``wilor-yolo reconstruct ablate``: the rows of an ablation, one training after the other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import HandError
+from .keys import did_you_mean
+
+if TYPE_CHECKING:
+    from ..reconstruct.ablation import AblationRow, PlannedRow
+    from ..reconstruct.ablation_table import RowResult
+
+__all__ = ["HELP", "ablate"]
+
+HELP = """\
+ablate: the rows of a grid on the same data and budget; prints a table after every row
+  grid=           table5 (the paper's), ours, or a yaml file like those [table5]
+  out=            folder; a run in it for each row, ablation.csv and ablation.md
+                  [runs/ablate]; the same command again goes on where it was
+  rows=           only these rows, as in rows=[full, single-scale]
+  config= data= data_root= val= steps= minutes= ...   as for train, for all rows
+  ROW.KEY=        for one row: fastvit.init=fastvit.pt freihand.data=mine.yaml
+"""
+
+
+def ablate(values: dict[str, Any]) -> int:
+    """Run a grid.
+
+    Args:
+        values: keys and yaml values of the command line.
+
+    Returns:
+        0, or 1 when a row failed.
+    """
+    from ..reconstruct.ablation import load_grid, plan_row
+    from ..reconstruct.ablation_table import read_result, write_tables
+
+    grid = str(values.pop("grid", "table5"))
+    out = Path(str(values.pop("out", f"runs/ablate/{Path(grid).stem}")))
+    root, training = values.pop("data_root", None), str(values.pop("config", "default"))
+    wanted = values.pop("rows", None)
+    rows = _chosen(load_grid(grid), wanted)
+    rows, shared = _row_keys(rows, values)
+    if isinstance(shared.get("data"), str):
+        from ..reconstruct.mixes import load_mix
+
+        shared["data"] = load_mix(shared["data"], root) or shared["data"]
+    if not shared.get("val"):
+        raise HandError("an ablation compares errors; give val= shards that no row trains on.")
+    planned: list[PlannedRow] = []
+    failed: dict[str, str] = {}
+    results: list[RowResult] = []
+    hopeless: list[RowResult] = []
+    for row in rows:
+        try:
+            planned.append(plan_row(row, shared, out, root, training))
+        except HandError as error:
+            # A mix that is not there is this row's trouble; a wrong key is everyone's.
+            if row.data is None and not row.without_data and not row.train and not row.network:
+                raise
+            hopeless.append(_unplanned(row, str(error)))
+    if not planned:
+        raise HandError(hopeless[0].state)
+
+    def table() -> str:
+        found = {p.row.name: read_result(p, failed.get(p.row.name, "not run")) for p in planned}
+        found |= {result.name: result for result in hopeless}
+        results[:] = [found[row.name] for row in rows]
+        _, markdown = write_tables(results, out)
+        return markdown.read_text(encoding="utf-8")
+
+    try:
+        for plan in planned:
+            try:
+                config = plan.prepare()
+                if read_result(plan).done:
+                    print(f"{plan.row.name}: done before", flush=True)
+                    continue
+                print(f"{plan.row.name}: {plan.row.title}", flush=True)
+                complaint = _train(config)
+            except HandError as error:
+                complaint = str(error)
+            if complaint:
+                failed[plan.row.name] = complaint
+                print(f"{plan.row.name} FAILED: {complaint}", file=sys.stderr, flush=True)
+            print(table(), flush=True)
+    finally:
+        text = table()
+    if all(read_result(p).done for p in planned):
+        print(text)
+    print(f"Tables: {out / 'ablation.csv'}, {out / 'ablation.md'}")
+    return 0 if all(result.done for result in results) else 1
+
+
+def _train(config: Path) -> str | None:
+    """Train one row in a process of its own; what went wrong, if anything did."""
+    command = [sys.executable, "-m", "wilor_yolo", "reconstruct", "train", f"config={config}"]
+    package = str(Path(__file__).parents[2])
+    known = os.environ.get("PYTHONPATH")
+    environment = os.environ | {"PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
+    last = ""
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            print(f"  {line.rstrip()}", flush=True)
+            last = line.strip() or last
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it got the same signal, and saves
+        raise
+    if code == 130:
+        raise KeyboardInterrupt
+    if code < 0:
+        return f"killed by signal {-code}" + (" (out of memory?)" if code == -9 else "")
+    return None if code == 0 else last.removeprefix("wilor-yolo: ") or f"exit code {code}"
+
+
+def _chosen(rows: list[AblationRow], wanted: Any) -> list[AblationRow]:
+    if wanted is None:
+        return rows
+    names = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted]
+    known = [row.name for row in rows]
+    for name in names:
+        if name not in known:
+            raise HandError(f"the grid has no row {name!r}.{did_you_mean(name, known)}")
+    return [row for row in rows if row.name in names]
+
+
+def _row_keys(
+    rows: list[AblationRow], values: dict[str, Any]
+) -> tuple[list[AblationRow], dict[str, Any]]:
+    """Keys of single rows go into these; the others are everyone's."""
+    by_name = {row.name: row for row in rows}
+    shared: dict[str, Any] = {}
+    for key, value in values.items():
+        head, _, tail = key.partition(".")
+        if not tail or head not in by_name:
+            shared[key] = value
+        elif tail == "data" and isinstance(value, str) and value.endswith((".yaml", ".yml")):
+            by_name[head] = replace(by_name[head], data=value)
+        elif tail == "data":
+            row = by_name[head]
+            by_name[head] = replace(row, data=None, train={**row.train, "data": value})
+        elif tail == "network":
+            by_name[head] = replace(by_name[head], network=value)
+        else:
+            by_name[head] = replace(by_name[head], train={**by_name[head].train, tail: value})
+    return list(by_name.values()), shared
+
+
+def _unplanned(row: AblationRow, reason: str) -> RowResult:
+    from ..reconstruct.ablation_table import RowResult
+
+    return RowResult(row.name, row.title, "", 0, reason, paper=row.paper)
