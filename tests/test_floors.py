@@ -15,7 +15,7 @@ FLOORS = {
     1: {"mano", "samples", "shards", "records", "metrics", "render"}
     | {"weights_dir", "dataset_files"},
     2: {"detect", "reconstruct"},
-    3: {"pipeline", "sources"},
+    3: {"pipeline", "sources", "spread"},
     4: {"visualize", "evaluate", "data", "synth", "annotate"},
     5: {"cli", "__main__"},
 }

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -71,3 +75,81 @@ def test_help_and_defaults(capsys) -> None:
     assert "wilor-yolo annotate source=videos/ out=mydata" in capsys.readouterr().out
     options = read_keys(AnnotateOptions, ["source=a", "out=b"], "annotate")
     assert options.detectors == ("mediapipe", "wilor_yolo") and options.people_conf == 0.65
+
+
+@pytest.fixture()
+def videos(tmp_path: Path) -> Path:
+    """Three clips of four frames, with detections on file."""
+    folder, rows = tmp_path / "videos", []
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        writer = cv2.VideoWriter(
+            str(folder / f"{name}.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 4, (160, 120)
+        )
+        for frame in range(4):
+            small = rng.integers(0, 255, (6, 8, 3), np.uint8)
+            writer.write(cv2.resize(small, (160, 120), interpolation=cv2.INTER_NEAREST))
+            hand = {"box": [20 + frame, 20, 80, 90], "confidence": 0.9, "side": "right"}
+            rows.append({"file": f"{name}.avi", "frame": frame, "hands": [hand]})
+        writer.release()
+    (tmp_path / "found.json").write_text(json.dumps({"detections": rows}))
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything but what names the folder itself, and torn files of a killed run."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "data.yaml" and path.suffix != ".part"
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_two_workers_write_what_one_writes(
+    videos: Path, tmp_path: Path, engine: str, capsys, monkeypatch
+) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray.data")
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    words = ["annotate", f"source={videos}", f"detectors={tmp_path / 'found.json'}", "fit=False"]
+    words += ["rate=0", "near_copy_bits=-1", "test_share=0"]
+    assert main([*words, f"out={tmp_path / 'one'}"]) == 0
+    assert main([*words, f"out={tmp_path / 'two'}", "workers=2", f"engine={engine}"]) == 0
+    assert capsys.readouterr().out.count("12 hands") == 2
+    one, two = files(tmp_path / "one"), files(tmp_path / "two")
+    assert one == two and len(one) > 30
+
+
+_KILLED = """
+import os, sys
+from wilor_yolo.cli.main import main
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_kill_9_with_two_workers(videos: Path, tmp_path: Path) -> None:
+    """Killed when the first label is there; the same command then makes the whole."""
+    script = tmp_path / "run.py"
+    script.write_text(_KILLED)
+    words = ["annotate", f"source={videos}", f"detectors={tmp_path / 'found.json'}", "fit=False"]
+    words += ["rate=0", "near_copy_bits=-1", "test_share=0", "chunk=1"]
+    assert main([*words, f"out={tmp_path / 'one'}"]) == 0
+    out = tmp_path / "two"
+    job = subprocess.Popen([sys.executable, str(script), *words, f"out={out}", "workers=2"])
+    until = time.monotonic() + 60
+    while not list(out.glob("labels/*/*/*.txt")) and time.monotonic() < until:
+        time.sleep(0.002)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    time.sleep(1.0)  # its workers end by themselves
+    before = files(out)
+    for name in before:
+        if name.endswith(".jpg"):
+            assert cv2.imread(str(out / name)) is not None
+    assert main([*words, f"out={out}", "workers=2"]) == 0
+    assert files(out) == files(tmp_path / "one")

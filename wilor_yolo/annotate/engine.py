@@ -2,18 +2,17 @@
 
 A chunk counts as done when its manifest `parts/<chunk>.jsonl` is there, which is written last. A
 killed job is started again with the same command, does the chunks that are missing, and loses the
-work of one chunk at most.
+work of one chunk at most. Videos do not know each other, so that several processes or machines can
+do one each (:mod:`wilor_yolo.spread`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,13 @@ from ..errors import HandError, ImageError
 from ..geometry import default_intrinsics
 from ..images import exif_focal
 from ..metrics.detection import UNKNOWN
-from ..skeleton import JOINT_NAMES, RIGHT, SIDE_NAMES
+from ..skeleton import RIGHT
 from .ensemble import Ensemble
 from .fitted import FittedHands
 from .fitting import HandFitter
-from .frames import Item, NearCopies, SampledFrame, VideoReader, find_items, read_picture
+from .frames import Item, NearCopies, SampledFrame, VideoReader, read_picture
 from .fusion import FusedHand
+from .gather import JobSummary, Task, collect, find_tasks
 from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg, write_text
 
 __all__ = ["AnnotationJob", "JobSettings", "JobSummary"]
@@ -70,18 +70,6 @@ class JobSettings:
     source: str = "annotate"
 
 
-@dataclass
-class JobSummary:
-    """Counts of a run, and the troubles by kind."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        parts = [f"{number} {what}" for what, number in sorted(self.counts.items())]
-        return f"{', '.join(parts) or 'nothing to do'}; {self.seconds:.0f} s"
-
-
 class AnnotationJob:
     """Annotates videos and pictures into a folder.
 
@@ -116,24 +104,17 @@ class AnnotationJob:
 
     def run(self, source: str | Path) -> JobSummary:
         """Annotate everything of a source (see :func:`.frames.find_items`)."""
-        started = time.perf_counter()
-        items = find_items(source)
-        videos = [item for item in items if item.is_video]
-        pictures = [item for item in items if not item.is_video]
-        try:
-            for number, video in enumerate(videos, start=1):
-                self._video(video)
-                self.report(f"{number}/{len(videos)} videos; {self.summary}")
-            size = self.settings.pictures
-            for i in range(0, len(pictures), size):
-                self._pictures(pictures[i : i + size])
-                done = min(i + size, len(pictures))
-                self.summary.seconds = time.perf_counter() - started
-                self.report(f"{done}/{len(pictures)} pictures; {self.summary}")
-        finally:
-            self.summary.seconds = time.perf_counter() - started
-            self._assemble()
-        return self.summary
+        tasks = find_tasks(source, self.settings.pictures)
+        return collect(self.out, tasks, map(self.do, tasks), self.report)
+
+    def do(self, task: Task) -> Counter[str]:
+        """Annotate a video or a bundle of pictures; the counts of that alone."""
+        self.summary = JobSummary()
+        if task[0].is_video:
+            self._video(task[0])
+        else:
+            self._pictures(list(task))
+        return self.summary.counts
 
     def _video(self, item: Item) -> None:
         marker = self.out / "parts" / f"{item.name}.done"
@@ -300,42 +281,11 @@ class AnnotationJob:
                 f"{self.out} holds a job with {', '.join(differ)}; use the same or another out=."
             )
 
-    def _assemble(self) -> None:
-        """manifest.jsonl, the data YAML and the lists of videos, from the chunks that are done."""
-        parts = sorted((self.out / "parts").glob("*.jsonl"))
-        temporary = self.out / f"manifest.jsonl.{os.getpid()}.part"
-        videos: dict[str, dict[str, Any]] = {"train": {}, "test": {}}
-        with temporary.open("w", encoding="utf-8") as manifest:
-            for part in parts:
-                text = part.read_text(encoding="utf-8")
-                manifest.write(text)
-                for line in text.splitlines():
-                    row = json.loads(line)
-                    entry = videos[row["part"]].setdefault(
-                        row["video"], {"res": [row["height"], row["width"]], "length": 0}
-                    )
-                    entry["length"] += 1
-        os.replace(temporary, self.out / "manifest.jsonl")
-        for name, entries in videos.items():
-            if entries:
-                text = json.dumps(entries, indent=1)
-                write_text(self.out / "WHIM" / f"{name}_video_ids.json", text)
-        write_text(self.out / "data.yaml", _data_yaml(self.out, bool(videos["test"])))
-
 
 def _by_chunk(frames: Iterator[SampledFrame]) -> Iterator[tuple[int, Iterator[SampledFrame]]]:
     from itertools import groupby
 
     yield from groupby(frames, key=lambda frame: frame.chunk)
-
-
-def _data_yaml(out: Path, has_test: bool) -> str:
-    names = "\n".join(f"  {side}: {name}" for side, name in SIDE_NAMES.items())
-    return (
-        f"path: {out.resolve()}\ntrain: images/train\n"
-        f"val: images/{'test' if has_test else 'train'}\n"
-        f"nc: 2\nnames:\n{names}\nkpt_shape: [{len(JOINT_NAMES)}, 3]\n"
-    )
 
 
 def _version() -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +18,11 @@ from .keys import choice, describe_keys, key, maybe, number, read_keys, text, wh
 if TYPE_CHECKING:
     from ..annotate.candidates import HandFinder, StoredFinder
     from ..annotate.ensemble import Ensemble
+    from ..annotate.gather import Task
 
 __all__ = ["HELP", "run"]
+
+JOB_PICTURES = 100  # in a bundle, the unit of resuming for pictures
 
 
 def _names(value: str) -> tuple[str, ...]:
@@ -65,6 +70,10 @@ class AnnotateOptions:
     hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
     prior: str | None = key(None, maybe(text), "mesh prior .npz of that hand", "the free hand's")
     limits: str | None = key(None, maybe(text), "biomechanical limits .yaml", "ours")
+    workers: int = key(1, whole(1), "processes; a video or a hundred pictures at a time each")
+    engine: str = key(
+        "local", choice("local", "ray"), "ray: spread over a Ray cluster (extra ray; RAY_ADDRESS)"
+    )
     name: str = key("annotate", text, "name of the data set in the shards")
 
 
@@ -74,6 +83,7 @@ wilor-yolo annotate: boxes, sides, landmarks and fitted hands of videos and pict
   wilor-yolo annotate source=videos/ out=mydata
   wilor-yolo annotate source=list.txt out=mydata people=yolo11n.pt mediapipe=mediapipe.whl
   wilor-yolo annotate source=shots/ out=mydata detectors=wilor_yolo,openpose_json/ rate=5
+  wilor-yolo annotate source=videos/ out=mydata workers=8
 
 Run it again to go on after a stop. See docs/annotate.md.
 
@@ -93,11 +103,28 @@ def run(args: list[str]) -> int:
         check_model(options)
     if not Path(options.source).exists():
         raise HandError(f"{options.source} does not exist; check source=.")
+    from ..annotate.gather import collect, find_tasks
+    from ..spread import spread
+
+    tasks = find_tasks(options.source, JOB_PICTURES)
+    done = spread(partial(_worker, options), tasks, options.workers, options.engine)
+    summary = collect(Path(options.out), tasks, done, _say)
+    print(f"{options.out}: {summary}")
+    bad = [kind for kind in summary.counts if kind.endswith(("unreadable", "failures", "written"))]
+    bad = [kind for kind in bad if kind != "frames written"]
+    if bad:
+        print(f"see {Path(options.out) / 'trouble.jsonl'}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _worker(options: AnnotateOptions) -> Callable[[Task], Counter[str]]:
+    """What a process of the job does with a task; it loads the networks once."""
     from ..annotate.engine import AnnotationJob, JobSettings
 
     settings = JobSettings(
         rate=options.rate,
         chunk=options.chunk,
+        pictures=JOB_PICTURES,
         near_copy_bits=options.near_copy_bits,
         keep=options.keep,
         sure=options.sure,
@@ -108,14 +135,7 @@ def run(args: list[str]) -> int:
         source=options.name,
     )
     fitter = make_fitter(options) if options.fit else None
-    job = AnnotationJob(options.out, _ensemble(options), fitter, settings, _say)
-    summary = job.run(options.source)
-    print(f"{options.out}: {summary}")
-    bad = [kind for kind in summary.counts if kind.endswith(("unreadable", "failures", "written"))]
-    bad = [kind for kind in bad if kind != "frames written"]
-    if bad:
-        print(f"see {Path(options.out) / 'trouble.jsonl'}", file=sys.stderr)
-    return 1 if bad else 0
+    return AnnotationJob(options.out, _ensemble(options), fitter, settings, _say).do
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,103 @@
+"""The two ends of a job: what there is to do, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..skeleton import JOINT_NAMES, SIDE_NAMES
+from .frames import Item, find_items
+from .outputs import write_text
+
+__all__ = ["JobSummary", "Task", "assemble", "collect", "find_tasks"]
+
+Task = tuple[Item, ...]  # a video, or some pictures
+
+
+@dataclass
+class JobSummary:
+    """Counts of a run, and the troubles by kind."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        parts = [f"{number} {what}" for what, number in sorted(self.counts.items())]
+        return f"{', '.join(parts) or 'nothing to do'}; {self.seconds:.0f} s"
+
+
+def find_tasks(source: str | Path, pictures: int) -> list[Task]:
+    """The videos of a source, one a task, then its pictures, `pictures` a task.
+
+    Raises:
+        ImageError: nothing there.
+    """
+    items = find_items(source)
+    stills = [item for item in items if not item.is_video]
+    bundles = [tuple(stills[i : i + pictures]) for i in range(0, len(stills), pictures)]
+    return [*((item,) for item in items if item.is_video), *bundles]
+
+
+def collect(
+    out: Path,
+    tasks: Sequence[Task],
+    done: Iterable[Counter[str]],
+    report: Callable[[str], None] = print,
+) -> JobSummary:
+    """Wait for all tasks, add up their counts, and write what tells of the whole.
+
+    Args:
+        out: the data set's folder.
+        done: the counts of each task as it gets ready, in any order.
+        report: called with a line a task.
+    """
+    started = time.perf_counter()
+    summary = JobSummary()
+    try:
+        for number, counts in enumerate(done, start=1):
+            summary.counts.update(counts)
+            summary.seconds = time.perf_counter() - started
+            report(f"{number}/{len(tasks)} videos and bundles of pictures; {summary}")
+    finally:
+        summary.seconds = time.perf_counter() - started
+        if (out / "parts").is_dir():  # else no worker has come to life
+            assemble(out)
+    return summary
+
+
+def assemble(out: Path) -> None:
+    """manifest.jsonl, the data YAML and the lists of videos, from the chunks that are done."""
+    parts = sorted((out / "parts").glob("*.jsonl"))
+    temporary = out / f"manifest.jsonl.{os.getpid()}.part"
+    videos: dict[str, dict[str, Any]] = {"train": {}, "test": {}}
+    with temporary.open("w", encoding="utf-8") as manifest:
+        for part in parts:
+            text = part.read_text(encoding="utf-8")
+            manifest.write(text)
+            for line in text.splitlines():
+                row = json.loads(line)
+                entry = videos[row["part"]].setdefault(
+                    row["video"], {"res": [row["height"], row["width"]], "length": 0}
+                )
+                entry["length"] += 1
+    os.replace(temporary, out / "manifest.jsonl")
+    for name, entries in videos.items():
+        if entries:
+            text = json.dumps(entries, indent=1)
+            write_text(out / "WHIM" / f"{name}_video_ids.json", text)
+    write_text(out / "data.yaml", _data_yaml(out, bool(videos["test"])))
+
+
+def _data_yaml(out: Path, has_test: bool) -> str:
+    names = "\n".join(f"  {side}: {name}" for side, name in SIDE_NAMES.items())
+    return (
+        f"path: {out.resolve()}\ntrain: images/train\n"
+        f"val: images/{'test' if has_test else 'train'}\n"
+        f"nc: 2\nnames:\n{names}\nkpt_shape: [{len(JOINT_NAMES)}, 3]\n"
+    )
