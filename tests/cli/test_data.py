@@ -151,6 +151,18 @@ def test_sheet(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert np.allclose(sheet[96, 32], 20, atol=3)
 
 
+def test_sheet_of_what_a_network_sees(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "seen.jpg"
+    keys = ["network=hybrid-s", "training=paper", "count=4", "columns=2"]
+    assert main(["data", "sheet", f"source={shards}", f"out={out}", *keys]) == 0
+    assert cv2.imread(str(out)).shape == (2 * 192, 2 * 2 * 192, 3)
+    assert "4 samples as hybrid-s sees them" in capsys.readouterr().out
+    assert main(["data", "sheet", f"source={shards}", "network=hybird-s"]) == 2
+    assert "hybrid-s" in capsys.readouterr().err
+
+
 def test_sheet_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "sheet", f"source={tmp_path}"]) == 2
     assert "no samples" in capsys.readouterr().err

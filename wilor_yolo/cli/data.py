@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import HandError
 from .data_sets import HELP as SETS_HELP
 from .data_sets import convert_set
-from .keys import choice, describe_keys, key, number, read_keys, text, whole
+from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole
 from .verbs import choose
 
 __all__ = ["HELP", "run"]
@@ -48,6 +48,17 @@ class SheetOptions:
     out: str = key("sheet.jpg", text, "the picture to write")
     count: int = key(64, whole(1), "samples on it, spread evenly")
     columns: int = key(8, whole(1), "samples in a row")
+    network: str | None = key(
+        None,
+        maybe(text),
+        "draw the crops as this network is shown them in training, with the labels it is given",
+        "the stored pictures",
+    )
+    training: str = key("default", text, "whose augmentation; none for plain crops (with network=)")
+    seed: int = key(0, whole(0), "of the augmentation (with network=)")
+    hand_model: str | None = key(
+        None, maybe(text), "MANO .pkl or .npz that the parameters are of", "the free hand"
+    )
 
 
 HELP = f"""\
@@ -58,12 +69,14 @@ wilor-yolo data: make, check and look at training data
   wilor-yolo data convert format=freihand root=FreiHAND_pub_v2 out=shards/freihand
   wilor-yolo data check   source=hands/data.yaml
   wilor-yolo data sheet   source=shards/real out=sheet.jpg
+  wilor-yolo data sheet   source=shards/real network=hybrid-s training=paper count=24 columns=4
 
 convert [defaults]:
 {describe_keys(ConvertOptions)}
 {SETS_HELP}check: reads everything and says what is wrong; exit code 1 if something is
 {describe_keys(CheckOptions)}
-sheet: samples side by side, every other one with its labels drawn
+sheet: samples side by side, every other one with its labels drawn; with network=, every crop as
+it is and with its labels: bones are 2D keypoints, cyan crosses 3D joints, magenta the posed hand
 {describe_keys(SheetOptions)}
 """
 
@@ -113,6 +126,8 @@ def _check(args: Sequence[str]) -> int:
 
 def _sheet(args: Sequence[str]) -> int:
     options = read_keys(SheetOptions, args, "data sheet")
+    if options.network is not None:
+        return _seen(options, options.network)
     from ..data.square import squared
     from ..shards import find_shards, iterate_samples, read_shard
     from ..synth.sheet import draw_sheet
@@ -128,4 +143,26 @@ def _sheet(args: Sequence[str]) -> int:
     tiles = [squared(sample, side) for sample in chosen]
     write_picture(Path(options.out), draw_sheet(tiles, min(options.columns, len(tiles))))
     print(f"{len(tiles)} of {total} samples: {options.out}")
+    return 0
+
+
+def _seen(options: SheetOptions, name: str) -> int:
+    from ..mano.files import load_hand_model
+    from ..mano.layer import HandLayer
+    from ..reconstruct.config import NetworkConfig
+    from ..reconstruct.mixing import DataGroup, SampleStore
+    from ..reconstruct.seen import seen_sheet
+    from ..reconstruct.train_config import TrainConfig
+    from .pictures import write_picture
+
+    network = NetworkConfig.from_yaml(name)
+    augment = None
+    if options.training != "none":
+        augment = TrainConfig.from_yaml(options.training, frozen=[]).augment
+    hand = HandLayer(load_hand_model(options.hand_model))
+    store = SampleStore([DataGroup(options.source)], limit=options.count)
+    columns = min(options.columns, len(store))
+    sheet = seen_sheet(store.samples(), network, augment, hand, options.seed, columns)
+    write_picture(Path(options.out), sheet)
+    print(f"{len(store)} samples as {name} sees them: {options.out}")
     return 0
