@@ -56,7 +56,7 @@ def main() -> None:
     print(f"{len(records)} pictures, {sum(len(r.boxes) for r in records)} hands boxed by people")
     print("| boxes | recall at IoU 0.5 | mean IoU of the found | precision |")
     for name, pairs in table.items():
-        print(f"| {name} | " + " | ".join(f"{v:.2f}" for v in _measure(pairs)) + " |")
+        print(f"| {name} | " + " | ".join(f"{v:.2f}" for v in measure(pairs)) + " |")
 
 
 def _against_annotator(records: list[PictureRecord], finder: MediaPipeFinder) -> None:
@@ -81,7 +81,7 @@ def _against_annotator(records: list[PictureRecord], finder: MediaPipeFinder) ->
         )
 
 
-def _measure(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float, float]:
+def measure(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float, float]:
     """Recall, mean IoU of found hands, precision; pairs matched best overlap first."""
     overlaps, true, given = [], 0, 0
     for boxes, found in pairs:
