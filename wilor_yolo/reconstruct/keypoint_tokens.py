@@ -84,7 +84,7 @@ class KeypointTokens(nn.Module):
                 (points * 2, depths[..., None] / DEPTH_UNIT, spread[..., None]), dim=-1
             )
             tokens = self.feature(read) + self.place(where) + self.name
-            guess = self.guess(where.flatten(1)).view(len(fine), 3, -1)
+            guess = self.guess(where.flatten(1)).unflatten(1, (3, -1))
         rows, columns = fine.shape[-2:]
         evidence = KeypointEvidence(log_heat.unflatten(-1, (rows, columns)), depths, points)
         return tokens, guess, evidence
