@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from ..errors import HandError
 from .annotate_shards import HELP as SHARDS_HELP
 from .annotate_shards import check_model, fit_shards_of, make_fitter
+from .annotate_whim import HELP as WHIM_HELP
+from .annotate_whim import extract_whim_of
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole, yes_no
 
 if TYPE_CHECKING:
@@ -89,13 +91,16 @@ Run it again to go on after a stop. See docs/annotate.md.
 
 Keys [defaults]:
 {describe_keys(AnnotateOptions)}
-{SHARDS_HELP}"""
+{SHARDS_HELP}
+{WHIM_HELP}"""
 
 
 def run(args: list[str]) -> int:
     """Run the verb; 1 when something could not be read or written."""
     if args and args[0] == "shards":
         return fit_shards_of(args[1:])
+    if args and args[0] == "whim":
+        return extract_whim_of(args[1:])
     options = read_keys(AnnotateOptions, args, "annotate")
     if options.unsure > options.keep:
         raise HandError(f"unsure={options.unsure} is above keep={options.keep}; lower it.")
