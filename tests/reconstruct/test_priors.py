@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import roma
 import torch
 
-from wilor_yolo.reconstruct.priors import collect_prior, draw_prior
+from wilor_yolo.errors import HandError
+from wilor_yolo.reconstruct.priors import collect_prior, draw_prior, load_prior, save_prior
 
 
 def test_prior_takes_samples_with_parameters_only(make_hand):
@@ -20,3 +22,39 @@ def test_prior_takes_samples_with_parameters_only(make_hand):
     rows = roma.rotmat_to_rotvec(poses).reshape(8, 45)
     nearest = (rows[:, None] - torch.from_numpy(prior[None, :, :45])).abs().amax(-1).amin(1)
     assert nearest.max() < 1e-4
+
+
+def test_a_large_set_is_drawn_from_evenly(make_hand):
+    label = make_hand("a", 1)
+    rows = []
+    for i in range(40):
+        object.__setattr__(label, "betas", np.full(10, i, np.float32))
+        rows.append(label.encode(quality=10))
+    prior = collect_prior(rows, most=10)
+    numbers = prior[:, 45]
+    assert len(prior) == 10 and (np.diff(numbers) > 0).all()
+    assert numbers.min() < 12 and numbers.max() > 27
+    assert np.array_equal(prior, collect_prior(rows, most=10))
+
+
+def test_files(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(5, 55)).astype(np.float32)
+    path = tmp_path / "deep" / "prior.npz"
+    save_prior(path, rows, "test")
+    assert np.array_equal(load_prior(path), rows)
+    assert [p.name for p in path.parent.iterdir()] == ["prior.npz"]
+    np.savez(tmp_path / "m.npz", hand_pose=np.hstack((np.ones((5, 3)), rows[:, :45])),
+             betas=rows[:, 45:])  # fmt: skip
+    assert np.array_equal(load_prior(tmp_path / "m.npz"), rows)
+    np.savez(tmp_path / "short.npz", hand_pose=rows[:, :44], betas=rows[:, 45:])
+    rows[3, 2] = np.nan
+    save_prior(tmp_path / "nan.npz", rows, "test")
+    (tmp_path / "torn.npz").write_bytes(path.read_bytes()[:300])
+    for name, message in (
+        ("none.npz", "does not exist"),
+        ("short.npz", "should be"),
+        ("nan.npz", "row 3"),
+        ("torn.npz", "no prior"),
+    ):
+        with pytest.raises(HandError, match=message):
+            load_prior(tmp_path / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,15 +24,24 @@ NUM_POSE = 45
 def collect_prior(samples: Iterable[EncodedSample], most: int = 5000) -> np.ndarray:
     """Pose (45, axis-angle) and betas (10) side by side: (M, 55) float32, M <= `most`.
 
-    M is 0 when no sample has parameters; there is no adversarial loss then.
+    Where there are more, M of them at random (always the same), in their order. M is 0 when no
+    sample has parameters; there is no adversarial loss then.
     """
-    rows = []
+    rng = np.random.default_rng(0)
+    kept: list[tuple[int, list[float]]] = []
+    seen = 0
     for sample in samples:
         label = json.loads(sample.label)
-        if label.get("hand_pose") is not None and label.get("betas") is not None:
-            rows.append([*label["hand_pose"], *label["betas"]])
-            if len(rows) >= most:
-                break
+        if label.get("hand_pose") is None or label.get("betas") is None:
+            continue
+        row = (seen, [*label["hand_pose"], *label["betas"]])
+        # Reservoir sampling: every sample has the same chance, in one pass.
+        if len(kept) < most:
+            kept.append(row)
+        elif (place := int(rng.integers(0, seen + 1))) < most:
+            kept[place] = row
+        seen += 1
+    rows = [row for _, row in sorted(kept)]
     return np.array(rows, np.float32).reshape(-1, NUM_POSE + 10)
 
 
@@ -69,7 +79,7 @@ def load_prior(path: Path) -> np.ndarray:
         with np.load(path, allow_pickle=False) as data:
             pose = np.asarray(data["hand_pose"], np.float32)
             betas = np.asarray(data["betas"], np.float32)
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise HandError(f"{path} is no prior with hand_pose and betas: {error}.") from None
     pose, betas = pose.reshape(len(pose), -1), betas.reshape(len(betas), -1)
     if pose.shape[1] == NUM_POSE + 3:

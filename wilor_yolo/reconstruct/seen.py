@@ -87,10 +87,9 @@ def seen_sheet(
         caption = [batch.keys[i].split("/")[0], f"2D {int((sure > 0).sum())}"]
         caption += [f"3D {float(known.joints_3d_weight[i]):g}"] if has_joints[i] else []
         caption += ["pose"] if has_parameters[i] else []
-        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            font = cv2.FONT_HERSHEY_SIMPLEX
-            text = " ".join(caption)
-            cv2.putText(drawn, text, (3, side - 5), font, 0.35, colour, width, cv2.LINE_AA)
+        drawn[side - 14 :] //= 4
+        place, font = (3, side - 4), cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(drawn, " ".join(caption), place, font, 0.35, (255, 255, 255), 1, cv2.LINE_AA)
         tiles.append(np.concatenate((picture, drawn), axis=1))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
