@@ -12,7 +12,7 @@ from .predict_options import PredictOptions
 if TYPE_CHECKING:
     from ..pipeline import HandPipeline
 
-__all__ = ["HELP", "bundled_picture", "run"]
+__all__ = ["HELP", "bundled_picture", "make_pipeline", "run"]
 
 HELP = f"""\
 wilor-yolo predict: find and rebuild the hands of pictures, videos or a camera
@@ -21,6 +21,7 @@ wilor-yolo predict: find and rebuild the hands of pictures, videos or a camera
   wilor-yolo predict source=photo.jpg focal=1400
   wilor-yolo predict source=clip.mp4 draw=mesh max_frames=300
   wilor-yolo predict source="holiday/*.jpg" save=False out=hands
+  wilor-yolo predict source=list.txt engine=local workers=8 out=hands
 
 Writes into out=, for each picture: the picture with the hands drawn in (.jpg), a 3D scene (.glb),
 and hands.json (with several pictures: NAME.hands.json), which Hands.from_json reads back.
@@ -37,6 +38,10 @@ def run(args: list[str]) -> int:
 
     options = read_keys(PredictOptions, args, "predict")
     os.environ.setdefault("YOLO_VERBOSE", "false")  # our own table says it better
+    if options.engine != "single":
+        from .predict_batch import predict_batch
+
+        return predict_batch(options)
 
     from ..sources import Video, find_source
     from .folder import discard_if_empty, new_folder
@@ -44,7 +49,7 @@ def run(args: list[str]) -> int:
     source = find_source(bundled_picture() if options.source is None else options.source)
     folder = new_folder(options.out, options.exist_ok) if options.writes else None
     try:
-        pipeline = _pipeline(options)
+        pipeline = make_pipeline(options)
         if isinstance(source, Video):
             from .videos import predict_video
 
@@ -70,7 +75,8 @@ def bundled_picture() -> Path:
     return path
 
 
-def _pipeline(options: PredictOptions) -> HandPipeline:
+def make_pipeline(options: PredictOptions) -> HandPipeline:
+    """The chain that the keys ask for."""
     from ..pipeline import HandPipeline
     from .devices import torch_device
 

@@ -63,6 +63,13 @@ class PredictOptions:
         "videos: follow hands, so that each keeps its number and side; auto: if lap is installed",
     )
     tracker: str = key("bytetrack.yaml", text, "videos: tracker file of Ultralytics, or your own")
+    engine: str = key(
+        "single",
+        choice("single", "local", "ray"),
+        "many pictures and videos: local is several processes, ray a Ray cluster (extra ray); both "
+        "take folders with subfolders and go on in out= after a stop",
+    )
+    workers: int = key(0, whole(0), "processes with engine=local or ray", "one a core")
 
     def __post_init__(self) -> None:
         given = [
