@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import HandError
 from .keys import describe_keys, read_keys
 from .predict_options import PredictOptions
 
-if TYPE_CHECKING:
-    from ..pipeline import HandPipeline
-
-__all__ = ["HELP", "bundled_picture", "make_pipeline", "run"]
+__all__ = ["HELP", "bundled_picture", "run"]
 
 HELP = f"""\
 wilor-yolo predict: find and rebuild the hands of pictures, videos or a camera
@@ -44,6 +40,7 @@ def run(args: list[str]) -> int:
         return predict_batch(options)
 
     from ..sources import Video, find_source
+    from .chain import make_pipeline
     from .folder import discard_if_empty, new_folder
 
     source = find_source(bundled_picture() if options.source is None else options.source)
@@ -73,19 +70,3 @@ def bundled_picture() -> Path:
     if not path.is_file():
         raise HandError(f"{path} is missing; give a picture of your own with source=.")
     return path
-
-
-def make_pipeline(options: PredictOptions) -> HandPipeline:
-    """The chain that the keys ask for."""
-    from ..pipeline import HandPipeline
-    from .devices import torch_device
-
-    return HandPipeline(
-        options.detector,
-        options.reconstructor,
-        hand_model=options.hand_model,
-        device=torch_device(options.device),
-        conf=options.conf,
-        imgsz=options.imgsz,
-        iou=options.iou,
-    )

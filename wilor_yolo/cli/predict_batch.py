@@ -80,7 +80,7 @@ def _mark(item: Item, out: Path) -> Path:
 
 def _worker(options: PredictOptions) -> Callable[[Task], Counter[str]]:
     """What a process does with a task; it loads the networks once."""
-    from .predict import make_pipeline
+    from .chain import make_pipeline
 
     os.environ.setdefault("YOLO_VERBOSE", "false")
     pipeline = make_pipeline(options)
