@@ -16,6 +16,7 @@ from annotate_agreement import measure
 
 from wilor_yolo.annotate.candidates import FrameName
 from wilor_yolo.annotate.ensemble import Ensemble
+from wilor_yolo.annotate.fitted import FittedHands
 from wilor_yolo.annotate.fitting import HandFitter
 from wilor_yolo.annotate.fusion import fuse
 from wilor_yolo.annotate.mediapipe_tflite import MediaPipeFinder
@@ -36,7 +37,7 @@ def main() -> None:
     ensemble = Ensemble([MediaPipeFinder(args.mediapipe), *(YoloFinder(m) for m in args.model)])
     boxes: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     sides: dict[str, Counter[str]] = defaultdict(Counter)
-    found, truths, cameras, right = [], [], [], []
+    found, truths, cameras, right, hints = [], [], [], [], []
     frames = 0
     for path in sorted(Path(args.clips).glob("[0-9]*.json")):
         truth = read_clip_truth(path)
@@ -70,6 +71,8 @@ def main() -> None:
                 if believed[k].keypoints is None or believed[k].side == UNKNOWN:
                     continue
                 found.append(believed[k].keypoints)
+                guess = believed[k].joints_3d
+                hints.append(np.full((21, 3), np.nan) if guess is None else guess)
                 right.append(believed[k].side == 1)
                 truths.append(hands[j]["keypoints_3d"])
                 cameras.append(truth["K"])
@@ -79,12 +82,15 @@ def main() -> None:
         known = sum(sides[name].values())
         numbers = [*measure(pairs), sides[name]["right"] / max(known, 1)]
         print(f"| {name} | " + " | ".join(f"{v:.2f}" for v in numbers) + " |")
-    _fits(np.array(found), np.array(right), np.array(truths), np.array(cameras))
+    arrays = (np.array(a) for a in (found, right, truths, cameras))
+    found_np, right_np, truth_np, cameras_np = arrays
+    for name, guess in (("2D only", None), ("with the 3D guess", np.array(hints))):
+        print(name, end=": ")
+        _fits(HandFitter()(found_np, right_np, cameras_np, guess), truth_np)
 
 
-def _fits(found: np.ndarray, right: np.ndarray, truth: np.ndarray, cameras: np.ndarray) -> None:
+def _fits(fits: FittedHands, truth: np.ndarray) -> None:
     """Fits to what the detectors said, against the true joints; the camera is known."""
-    fits = HandFitter()(found, right, cameras)
     good = fits.converged
     aligned = align_similarity(fits.joints[good], truth[good])
     error = np.linalg.norm(aligned - truth[good], axis=-1).mean(1) * 1000

@@ -31,7 +31,7 @@ SETTINGS = JobSettings(rate=5, chunk=1, test_share=0, near_copy_bits=-1, fit=Fal
 class StandInFitter:
     """Accepts right hands and rejects left ones."""
 
-    def __call__(self, keypoints, is_right, intrinsics) -> FittedHands:
+    def __call__(self, keypoints, is_right, intrinsics, hints=None) -> FittedHands:
         count = len(keypoints)
         joints = np.zeros((count, 21, 3), np.float32)
         return FittedHands(
@@ -117,6 +117,29 @@ def test_run_again_changes_nothing(tmp_path: Path, clip: Path, square_finder) ->
     before = contents(out)
     summary = job(out, square_finder()).run(clip.parent)
     assert summary.counts == {"videos done before": 1} and contents(out) == before
+
+
+def test_the_detectors_3d_goes_to_the_fit(tmp_path: Path, clip: Path, square_finder) -> None:
+    squares, told = square_finder(), []
+
+    class Guessing:
+        name = "guessing"
+
+        def __call__(self, image: np.ndarray) -> HandCandidates:
+            found = squares(image)
+            sides = np.asarray(found.sides)
+            guess = np.full((len(found), 21, 3), 7.0)
+            guess[sides != RIGHT] = np.nan
+            return replace(found, joints_3d=guess)
+
+    class Recording(StandInFitter):
+        def __call__(self, keypoints, is_right, intrinsics, hints=None) -> FittedHands:
+            told.extend(zip(is_right, hints, strict=True))
+            return super().__call__(keypoints, is_right, intrinsics)
+
+    job(tmp_path / "out", Guessing(), replace(SETTINGS, fit=True), Recording()).run(clip.parent)
+    assert {bool(right) for right, _ in told} == {True, False} and len(told) == 20
+    assert all((hint == 7).all() if right else np.isnan(hint).all() for right, hint in told)
 
 
 _KILLED = """

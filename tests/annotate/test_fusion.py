@@ -145,3 +145,21 @@ def test_joined_and_shifted() -> None:
     assert moved.boxes[0].tolist() == [10, 20, 19, 29]
     assert moved.keypoints is not None
     assert moved.keypoints[1, 0].tolist() == [11, 21, 1] and moved.keypoints[0, 0, 2] == 0
+
+
+def test_the_heaviest_complete_guess_in_3d_is_kept() -> None:
+    boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], float)
+    first, second = np.full((21, 3), 1.0), np.full((21, 3), 2.0)
+    torn = second.copy()
+    torn[3] = np.nan
+    sure = HandCandidates(boxes, np.array([0.9, 0.9]), joints_3d=np.stack([first, torn]))
+    weak = HandCandidates(boxes, np.array([0.3, 0.3]), joints_3d=np.stack([second, second]))
+    none = HandCandidates(boxes, np.array([0.99, 0.99]))
+    left, right = sorted(fuse({"a": sure, "b": weak, "c": none}), key=lambda hand: hand.box[0])
+    assert left.joints_3d is not None and (left.joints_3d == 1).all()
+    assert right.joints_3d is not None and (right.joints_3d == 2).all()
+    assert all(hand.joints_3d is None for hand in fuse({"c": none}))
+    moved = sure[[0]].shifted(5, 5)
+    assert moved.joints_3d is not None and (moved.joints_3d == 1).all()  # no pixels
+    with pytest.raises(HandError, match="3D joints"):
+        HandCandidates(boxes, np.array([0.9, 0.9]), joints_3d=np.zeros((2, 20, 3)))

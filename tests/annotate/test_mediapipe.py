@@ -69,12 +69,14 @@ def finder(monkeypatch) -> MediaPipeFinder:
             logits[i] = 3.0
         return regression, logits
 
-    def landmark(view: np.ndarray) -> tuple[np.ndarray, float, float]:
+    def landmark(view: np.ndarray) -> tuple[np.ndarray, float, float, np.ndarray]:
         y, x = np.nonzero(view[0, ..., 1] > 0.6)
         points = np.zeros((21, 3))
         points[:, 0], points[:, 1] = x.mean() + 0.5, y.mean() + 0.5
         points[::2, :2] += 4
-        return points.ravel(), 0.9, 0.95
+        world = points / 1000
+        world[:, 2] = 0.03
+        return points.ravel(), 0.9, 0.95, world.ravel()
 
     monkeypatch.setattr(mediapipe_tflite, "find_files", lambda place: place)
     monkeypatch.setattr(mediapipe_tflite, "_compile", lambda files, threads: (palm, landmark))
@@ -98,6 +100,10 @@ def test_the_way_to_the_views_and_back(
     # 4 px right and down in the view, which is turned by 90 degrees: down and left here.
     step = found.keypoints[0, 0, :2] - found.keypoints[0, 1, :2]
     assert step[0] == pytest.approx(-step[1], rel=0.1) and step[1] > 0
+    # The guess in 3D is turned with it, but keeps its size.
+    assert found.joints_3d is not None
+    joints = found.joints_3d[0, 0] - found.joints_3d[0, 1]
+    assert joints == pytest.approx([-0.004, 0.004, 0], abs=4e-4)
     assert found.sides is not None and found.sides.tolist() == [RIGHT]  # "left" means right
 
 
@@ -109,10 +115,10 @@ def test_sides_are_real(finder: MediaPipeFinder, monkeypatch) -> None:
     image = np.zeros((200, 200, 3), np.uint8)
     image[80:120, 80:120, 2] = 255
     points = np.tile(np.arange(21.0)[:, None] + 50, (1, 3)).ravel()
-    monkeypatch.setattr(finder, "_landmark", lambda view: (points, 0.8, 0.1))
+    monkeypatch.setattr(finder, "_landmark", lambda view: (points, 0.8, 0.1, points))
     found = finder(image)
     assert found.sides is not None and found.sides.tolist() == [LEFT]
     assert found.side_confidence is not None
     assert found.side_confidence[0] == pytest.approx(0.8 * 0.8)
-    monkeypatch.setattr(finder, "_landmark", lambda view: (points, 0.3, 0.1))
+    monkeypatch.setattr(finder, "_landmark", lambda view: (points, 0.3, 0.1, points))
     assert len(finder(image)) == 0  # the landmark network sees no hand there

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -25,6 +25,8 @@ class HandCandidates:
         sides: (N,) LEFT, RIGHT or UNKNOWN.
         side_confidence: (N,) 0 to 1, how sure the side is; `confidence` by default.
         keypoints: (N, 21, 3) x px, y px, confidence 0 to 1 (0: unknown), or None.
+        joints_3d: (N, 21, 3) a guess of the joints in 3D, any origin and scale, x right, y down,
+            z forward along the ray through the hand; NaN for hands without, or None.
     """
 
     boxes: np.ndarray
@@ -32,6 +34,7 @@ class HandCandidates:
     sides: np.ndarray | None = None
     side_confidence: np.ndarray | None = None
     keypoints: np.ndarray | None = None
+    joints_3d: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -57,12 +60,19 @@ class HandCandidates:
         if keypoints is not None:
             good &= np.isfinite(keypoints).all((1, 2))
             keypoints = keypoints[good]
+        joints = self.joints_3d
+        if joints is not None:
+            joints = np.asarray(joints, np.float64)
+            if joints.shape != (count, NUM_JOINTS, 3):
+                raise HandError(f"a detector gave 3D joints of shape {joints.shape}.")
+            joints = joints[good]
         # A detector that throws NaN for one hand does not spoil the others.
         object.__setattr__(self, "boxes", boxes[good])
         object.__setattr__(self, "confidence", np.clip(confidence[good], 0, 1))
         object.__setattr__(self, "sides", sides[good])
         object.__setattr__(self, "side_confidence", np.clip(sure[good], 0, 1))
         object.__setattr__(self, "keypoints", keypoints)
+        object.__setattr__(self, "joints_3d", joints)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -78,6 +88,7 @@ class HandCandidates:
             None if sides is None else sides[index],
             None if sure is None else sure[index],
             None if keypoints is None else keypoints[index],
+            None if self.joints_3d is None else self.joints_3d[index],
         )
 
     @classmethod
@@ -89,7 +100,7 @@ class HandCandidates:
         """The same hands in a picture of which theirs was the crop with its corner at (x, y) px."""
         keypoints = None if self.keypoints is None else self.keypoints + np.array([x, y, 0.0])
         boxes = self.boxes + np.array([x, y, x, y])
-        return HandCandidates(boxes, self.confidence, self.sides, self.side_confidence, keypoints)
+        return replace(self, boxes=boxes, keypoints=keypoints)
 
     @classmethod
     def joined(cls, parts: Sequence[HandCandidates]) -> HandCandidates:
@@ -107,12 +118,22 @@ class HandCandidates:
                     for part in parts
                 ]
             )
+        joints = None
+        if any(part.joints_3d is not None for part in parts):
+            unknown = [np.full((len(part), NUM_JOINTS, 3), np.nan) for part in parts]
+            joints = np.concatenate(
+                [
+                    u if p.joints_3d is None else p.joints_3d
+                    for u, p in zip(unknown, parts, strict=True)
+                ]
+            )
         return cls(
             np.concatenate([part.boxes for part in parts]),
             np.concatenate([part.confidence for part in parts]),
             np.concatenate([np.asarray(part.sides) for part in parts]),
             np.concatenate([np.asarray(part.side_confidence) for part in parts]),
             keypoints,
+            joints,
         )
 
 

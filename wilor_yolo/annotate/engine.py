@@ -22,7 +22,7 @@ from ..errors import HandError, ImageError
 from ..geometry import default_intrinsics
 from ..images import exif_focal
 from ..metrics.detection import UNKNOWN
-from ..skeleton import RIGHT
+from ..skeleton import NUM_JOINTS, RIGHT
 from .ensemble import Ensemble
 from .fitted import FittedHands
 from .fitting import HandFitter
@@ -33,7 +33,10 @@ from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg, write
 
 __all__ = ["AnnotationJob", "JobSettings", "JobSummary"]
 
-ENGINE = 1  # raise when the same job makes other labels than before
+ENGINE = 2  # raise when the same job makes other labels than before
+
+
+_UNKNOWN = np.full((NUM_JOINTS, 3), np.nan)
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,7 @@ class AnnotationJob:
             np.stack([np.asarray(hand.keypoints) for hand in hands]),
             np.array([hand.side == RIGHT for hand in hands]),
             np.stack([frames[i].K for i, _ in wanted]),
+            np.stack([_UNKNOWN if h.joints_3d is None else h.joints_3d for h in hands]),
         )
         for number, (i, j) in enumerate(wanted):
             fits[i][j] = (fitted, number)

@@ -48,6 +48,7 @@ class FusedHand:
         agreement: 0 to 1, mean IoU over the pairs of detectors that looked, a pair of which one
             missed the hand counting as 0; NaN when only one detector looked.
         votes: name of each detector that found the hand, and its confidence.
+        joints_3d: (21, 3) the heaviest detector's guess in 3D (see `HandCandidates`), or None.
     """
 
     box: np.ndarray
@@ -57,6 +58,7 @@ class FusedHand:
     keypoints: np.ndarray | None
     agreement: float
     votes: dict[str, float]
+    joints_3d: np.ndarray | None = None
 
 
 def fuse(
@@ -101,10 +103,20 @@ def fuse(
             for (detector, _), score in zip(group, scores, strict=True)
         }
         confidence = float(scores.sum() / len(names))
-        hands.append(
-            FusedHand(box, confidence, side, margin, keypoints, agreement(boxes, len(names)), votes)
-        )
+        shared = agreement(boxes, len(names))
+        joints = _heaviest_3d(joined.joints_3d, weights)
+        hands.append(FusedHand(box, confidence, side, margin, keypoints, shared, votes, joints))
     return sorted(hands, key=lambda hand: -hand.confidence)
+
+
+def _heaviest_3d(joints: np.ndarray | None, weights: np.ndarray) -> np.ndarray | None:
+    """Guesses in 3D have no common frame to be averaged in: the heaviest one that is complete."""
+    if joints is None or len(joints) != len(weights):
+        return None
+    complete = np.isfinite(joints).all((1, 2))
+    if not complete.any():
+        return None
+    return joints[np.where(complete, weights, -1.0).argmax()]
 
 
 def suppress_doubles(candidates: HandCandidates, iou: float = OWN_DOUBLE_IOU) -> HandCandidates:

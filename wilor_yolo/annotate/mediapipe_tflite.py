@@ -67,21 +67,27 @@ class MediaPipeFinder:
         """Hands of a picture (H, W, 3) uint8 BGR."""
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         palms = self._palms(rgb)
-        boxes, scores, sides, sure, keypoints = [], [], [], [], []
+        boxes, scores, sides, sure, keypoints, joints = [], [], [], [], [], []
         for i in np.argsort(-palms.scores, kind="stable")[: self.most]:
             found = self._landmarks(rgb, palms.boxes[i], palms.keypoints[i])
             if found is None:
                 continue
-            points, presence, selfie_left = found
+            points, presence, selfie_left, world = found
             boxes.append(keypoint_box(points))
             scores.append(presence * float(palms.scores[i]))
             sides.append(RIGHT if selfie_left >= 0.5 else LEFT)
             sure.append(abs(2 * selfie_left - 1) * presence)
+            joints.append(world)
             keypoints.append(np.concatenate((points, np.full((NUM_JOINTS, 1), presence)), axis=1))
         if not boxes:
             return HandCandidates.none()
         return HandCandidates(
-            np.array(boxes), np.array(scores), np.array(sides), np.array(sure), np.array(keypoints)
+            np.array(boxes),
+            np.array(scores),
+            np.array(sides),
+            np.array(sure),
+            np.array(keypoints),
+            np.array(joints),
         )
 
     def _palms(self, rgb: np.ndarray) -> Palms:
@@ -102,8 +108,9 @@ class MediaPipeFinder:
 
     def _landmarks(
         self, rgb: np.ndarray, box: np.ndarray, palm_points: np.ndarray
-    ) -> tuple[np.ndarray, float, float] | None:
-        """Landmarks (21, 2) px, presence, and the score of what the network calls left."""
+    ) -> tuple[np.ndarray, float, float, np.ndarray] | None:
+        """Landmarks (21, 2) px, presence, the score of what the network calls left, and its guess
+        of the joints in 3D (21, 3) metres, about the middle of the hand."""
         centre, side, angle = hand_square(box, palm_points)
         if not np.isfinite(side) or side < 2:
             return None
@@ -116,11 +123,13 @@ class MediaPipeFinder:
         view = _sample(
             rgb, _of_pixel_centres(cv2.invertAffineTransform(to_picture)), _LANDMARK_INPUT
         )
-        points, presence, selfie_left = self._landmark(view)
+        points, presence, selfie_left, world = self._landmark(view)
         if presence < self.presence:
             return None
         places = points.reshape(NUM_JOINTS, 3)[:, :2].astype(np.float64)
-        return places @ linear.T + corner - 0.5, float(presence), float(selfie_left)
+        joints = world.reshape(NUM_JOINTS, 3).astype(np.float64)
+        joints[:, :2] = joints[:, :2] @ (linear / scale).T  # turned back with the square
+        return places @ linear.T + corner - 0.5, float(presence), float(selfie_left), joints
 
 
 def _sample(rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
@@ -137,7 +146,7 @@ def _of_pixel_centres(matrix: np.ndarray) -> np.ndarray:
 
 
 def _compile(files: MediaPipeFiles, threads: int) -> tuple[Any, Any]:
-    """Two callables: picture -> (boxes, logits), picture -> (landmarks, presence, left)."""
+    """Two callables: picture -> (boxes, logits), picture -> (landmarks, presence, left, 3D)."""
     try:
         import openvino
     except ImportError:
@@ -155,9 +164,9 @@ def _compile(files: MediaPipeFiles, threads: int) -> tuple[Any, Any]:
         boxes, logits = (palm(view)[output] for output in palm.outputs)
         return boxes[0], logits[0]
 
-    def run_landmark(view: np.ndarray) -> tuple[np.ndarray, float, float]:
+    def run_landmark(view: np.ndarray) -> tuple[np.ndarray, float, float, np.ndarray]:
         result = landmark(view)
-        points, presence, left = (result[output] for output in landmark.outputs[:3])
-        return points[0], float(presence.squeeze()), float(left.squeeze())
+        points, presence, left, world = (result[output] for output in landmark.outputs[:4])
+        return points[0], float(presence.squeeze()), float(left.squeeze()), world[0]
 
     return run_palm, run_landmark
