@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import errno
+import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.reconstruct.checkpoints import load_network, read_info
+from wilor_yolo.reconstruct.priors import save_prior
 from wilor_yolo.reconstruct.run_files import RunLog, load_state
 from wilor_yolo.reconstruct.train_config import TrainConfig
 from wilor_yolo.reconstruct.trainer import ReconstructorTrainer
+from wilor_yolo.samples import EncodedSample
 from wilor_yolo.shards import write_shards
 
 pytest.importorskip("lightning_fabric")
@@ -173,7 +179,9 @@ def test_bad_numbers_stop_and_name_the_samples(place, tmp_path):
 
     trainer = Poisoned(_config(place, tmp_path / "run", steps=9))
     # Just the one sample.
-    with pytest.raises(HandError, match=r"loss is not finite at step 2; samples: \w+/[sw]\d+ \(\S+\.tar\)\. "):
+    with pytest.raises(
+        HandError, match=r"loss is not finite at step 2; samples: \w+/[sw]\d+ \(\S+\.tar\)\. "
+    ):
         trainer.fit()
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
@@ -250,3 +258,126 @@ def test_overfits_32_crops(place, tmp_path, make_hand):
     errors = ReconstructorTrainer(config).fit().errors["test"]
     assert errors.pa_mpjpe < 4.0
     assert errors.error_2d < 0.025
+
+
+def test_accumulation_and_recomputing_change_nothing(place, tmp_path):
+    """But for rounding: without batch statistics and dropped paths."""
+    text = TINY.replace("scales: 2", "scales: 0").replace("drop_path: 0.2", "drop_path: 0.0")
+    (tmp_path / "plain.yaml").write_text(text)
+    states = []
+    for name, keys in (("a", {}), ("b", {"accumulate": 2, "recompute": True})):
+        config = _config(
+            place, tmp_path / name, network=str(tmp_path / "plain.yaml"), steps=3, **keys
+        )
+        ReconstructorTrainer(config).fit()
+        states.append(load_state(tmp_path / name / "last.pt").network)
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], rtol=2e-4, atol=2e-4, msg=name)
+
+
+def test_recomputing_repeats_dropped_paths(place, tmp_path):
+    states = []
+    for name in ("a", "b"):
+        config = _config(place, tmp_path / name, steps=2, recompute=name == "b", val=[])
+        ReconstructorTrainer(config).fit()
+        states.append(load_state(tmp_path / name / "last.pt").network)
+    assert _same(*states)
+
+
+def test_a_step_with_bad_numbers_is_skipped(place, tmp_path, capsys):
+    class Poisoned(ReconstructorTrainer):
+        def _train_step(self, batch):
+            if self.step == 1:
+                before = {k: v.clone() for k, v in self.network.state_dict().items()}
+                batch.crops[2] = float("nan")
+                assert super()._train_step(batch) == {}
+                assert _same(before, self.network.state_dict())  # batch statistics too
+                return {}
+            return super()._train_step(batch)
+
+    trainer = Poisoned(_config(place, tmp_path / "run", steps=4, on_bad="skip", val=[]))
+    assert trainer.fit().step == 4 and trainer.average.updates == 3
+    said = capsys.readouterr().out
+    assert "not finite at step 1; samples: " in said and said.count("step skipped") == 1
+    assert ".tar)" in said
+
+
+def test_skipping_has_an_end(place, tmp_path):
+    class Poisoned(ReconstructorTrainer):
+        def _train_step(self, batch):
+            batch.crops[:] = float("nan")
+            return super()._train_step(batch)
+
+    config = _config(place, tmp_path / "run", steps=500, on_bad="skip", val=[])
+    with pytest.raises(HandError, match="not finite at step 50;"):
+        Poisoned(config).fit()
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(place, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    ReconstructorTrainer(_config(place, out, steps=2, val=[])).fit()
+    before = (out / "last.pt").read_bytes()
+
+    def full(value, handle):
+        handle.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("wilor_yolo.reconstruct.run_files.torch.save", full)
+    keys = {"steps": 4, "checkpoint_minutes": 0.0, "val": []}
+    with pytest.raises(HandError, match=r"step 3 cannot be written .No space left.*is as it was"):
+        ReconstructorTrainer(_config(place, out, **keys)).fit()
+    assert (out / "last.pt").read_bytes() == before and not list(out.glob("*.tmp"))
+    # Told to go on, it trains to the end, and then says so.
+    with pytest.raises(HandError, match="step 4 cannot be written"):
+        ReconstructorTrainer(_config(place, out, on_bad="skip", **keys)).fit()
+    assert "training goes on" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert ReconstructorTrainer(_config(place, out, steps=4, val=[])).fit().step == 4
+
+
+def test_damaged_samples_and_shards(place, tmp_path, make_hand):
+    """Torn, without keypoints, NaN: named with their shard; a stop, or left out."""
+    good = [make_hand(f"g{i}", i).encode() for i in range(4)]
+    label = json.loads(good[0].label)
+    nan = json.dumps(label | {"keypoints_2d": [[math.nan] * 3] * 21}).encode()
+    lacking = json.dumps({k: v for k, v in label.items() if k != "keypoints_2d"}).encode()
+    for name, bad, message in (
+        ("nan", EncodedSample("bad", good[0].jpeg, nan), "bad: keypoints_2d holds NaN"),
+        ("lack", EncodedSample("bad", good[0].jpeg, lacking), "bad: label lacks keypoints_2d"),
+        ("jpeg", EncodedSample("bad", b"no picture", good[0].label), "bad: the JPEG is damaged"),
+    ):
+        (shard,) = write_shards([*good, bad], tmp_path / name)
+        keys = {"data": str(tmp_path / name), "steps": 3, "val": []}
+        with pytest.raises(HandError, match=f"{shard}: sample {message}"):
+            ReconstructorTrainer(_config(place, tmp_path / f"{name}-stop", **keys)).fit()
+        with pytest.warns(UserWarning, match=f"{shard}: sample {message}"):
+            config = _config(place, tmp_path / f"{name}-skip", on_bad="skip", **keys)
+            assert ReconstructorTrainer(config).fit().step == 3
+    (shard,) = write_shards(good, tmp_path / "torn")
+    shard.write_bytes(shard.read_bytes()[:-6000])
+    keys = {"data": str(tmp_path / "torn"), "steps": 1, "val": []}
+    with pytest.raises(HandError, match=f"{shard}: torn after g"):
+        ReconstructorTrainer(_config(place, tmp_path / "torn-stop", **keys))
+    with pytest.warns(UserWarning, match="torn after g"):
+        trainer = ReconstructorTrainer(
+            _config(place, tmp_path / "torn-skip", on_bad="skip", **keys)
+        )
+    assert len(trainer.store) == 3 and trainer.fit().step == 1
+
+
+def test_tensorboard_and_pictures(place, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    ReconstructorTrainer(_config(place, tmp_path / "run", steps=4, tensorboard=True)).fit()
+    log = events.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    log.Reload()
+    assert [e.step for e in log.Scalars("train/joints_3d")] == [2, 4]
+    assert log.Scalars("val/test/pa_mpjpe")[0].step == 4 and log.Images("val")[0].step == 4
+    assert (tmp_path / "run" / "val.jpg").stat().st_size > 10_000
+
+
+def test_a_prior_from_a_file(place, tmp_path):
+    rows = np.random.default_rng(0).normal(0, 0.1, (7, 55)).astype(np.float32)
+    save_prior(tmp_path / "prior.npz", rows, "test")
+    config = _config(place, tmp_path / "run", steps=1, prior=str(tmp_path / "prior.npz"), val=[])
+    ReconstructorTrainer(config).fit()
+    assert np.array_equal(load_state(tmp_path / "run" / "last.pt").prior.numpy(), rows)
