@@ -55,11 +55,15 @@ def test_one_worker_needs_no_process() -> None:
         list(spread(POWERS, [1], 1, engine="spark"))
 
 
-def test_two_processes_do_all_and_tell_what_failed(work, tmp_path: Path) -> None:
+def test_two_processes_do_all(work, tmp_path: Path) -> None:
     done = list(spread(partial(work.make, tmp_path), ["a", "b", "c", "d"], workers=2))
     assert sorted(done) == ["a", "b", "c", "d"]
     workers = {path.read_text() for path in tmp_path.glob("?.pid")}
     assert str(os.getpid()) not in workers
+
+
+@pytest.mark.slow
+def test_what_a_task_says_comes_back(work, tmp_path: Path) -> None:
     with pytest.raises(HandError, match="this one cannot be done"):
         list(spread(partial(work.make, tmp_path), ["fail", "a"], workers=2))
 

@@ -183,10 +183,20 @@ class HandFitter:
         hints = np.where(is_right[:, None, None], hints, mirror_points(hints))
         hinted = np.isfinite(hints).all((1, 2))
         hints = np.where(hinted[:, None, None], hints, 0.0)
-        arrays = (points, weights, size, K, hints, hinted, (low + high) / 2)
-        tensors = [torch.as_tensor(a, dtype=torch.float32, device=self.device) for a in arrays]
-        to_ray = ray_rotation(tensors[6].nan_to_num(0, 0, 0), tensors[3]).transpose(1, 2)
-        return _Target(*tensors[:4], _normalised(tensors[4]), tensors[5], to_ray)
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.as_tensor(array, dtype=torch.float32, device=self.device)
+
+        middle = np.where(np.isfinite(low), low, 0) / 2 + np.where(np.isfinite(high), high, 0) / 2
+        return _Target(
+            tensor(points),
+            tensor(weights),
+            tensor(size),
+            tensor(K),
+            _normalised(tensor(hints)),
+            tensor(hinted),
+            ray_rotation(tensor(middle), tensor(K)).transpose(1, 2),
+        )
 
     def _pose(self, values: dict[str, Tensor], target: _Target) -> _Posed:
         import roma

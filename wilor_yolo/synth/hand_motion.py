@@ -58,7 +58,9 @@ def sample_motion(
     interpolate = require("scipy.interpolate")
     rotation = require("scipy.spatial.transform")
     knots = _knots(rng, float(times[0]), float(times[-1]))
-    gestures, turns, places = [], [], []
+    gestures: list[np.ndarray] = []
+    turns: list[np.ndarray] = []
+    places: list[np.ndarray] = []
     for k in range(len(knots)):
         if k and rng.random() < _REST_SHARE:
             gestures.append(gestures[-1])
