@@ -17,6 +17,7 @@ from wilor_yolo.cli.main import main
 from wilor_yolo.errors import HandError
 from wilor_yolo.geometry import mirror_points, project
 from wilor_yolo.mano.layer import HandLayer
+from wilor_yolo.metrics.temporal import jitter
 from wilor_yolo.synth import generate_clips as module
 from wilor_yolo.synth.generate_clips import ClipSettings, generate_clips, read_clip_truth
 
@@ -87,6 +88,19 @@ def test_hands_of_a_track_move_smoothly(clips: Path) -> None:
                 assert one[track]["betas"] == two[track]["betas"]
                 step = np.array(two[track]["keypoints_3d"]) - one[track]["keypoints_3d"]
                 assert np.linalg.norm(step, axis=1).max() < 0.35  # metres in a tenth of a second
+
+
+def test_truth_jitters_less_than_a_millimetre_of_noise(clips: Path) -> None:
+    rng, quieter = np.random.default_rng(0), []
+    for path in clips.glob("003_*.json"):
+        frames = read_clip_truth(path)["frames"]
+        whole = [f["hands"][0]["keypoints_3d"] for f in frames if f["hands"]]
+        if len(whole) == len(frames) and len({f["hands"][0]["track"] for f in frames}) == 1:
+            joints = np.array(whole)
+            noisy = joints + rng.normal(0, 0.001, joints.shape)
+            # Finite differences of third order blow noise up; motion they leave alone.
+            quieter.append(jitter(joints, 10) < jitter(noisy, 10))
+    assert quieter and all(quieter)
 
 
 def test_a_stopped_run_goes_on_with_the_same_clips(clips: Path, tmp_path: Path) -> None:

@@ -178,7 +178,8 @@ def _ensemble(options: AnnotateOptions) -> Ensemble:
 def _mediapipe(options: AnnotateOptions) -> HandFinder:
     from ..annotate.mediapipe_tflite import MediaPipeFinder
 
-    return MediaPipeFinder(options.mediapipe)
+    alone = options.workers == 1 and options.engine == "local"
+    return MediaPipeFinder(options.mediapipe, threads=0 if alone else 1)
 
 
 def _shipped(options: AnnotateOptions) -> HandFinder:

@@ -42,6 +42,8 @@ _EXTRAS = {
     "track": (("lap",), "hands keep their number through a video"),
     "train": (("lightning_fabric", "tensorboard", "cloudpickle"), "training"),
     "synth": (("embreex", "numba", "scipy"), "rendering training pictures"),
+    "annotate": (("openvino",), "MediaPipe's networks in the annotation engine"),
+    "ray": (("ray",), "annotation and prediction on a cluster"),
 }
 _PACKAGES = ("torch", "ultralytics", "supervision", "numpy", "opencv-python", "timm", "smplx")
 
