@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +73,29 @@ def _train(args: Sequence[str]) -> int:
     from ..reconstruct.train_config import TrainConfig
 
     config = TrainConfig.from_yaml(config_name, **values)
+    if config.devices > 1:
+        _start_as_module(args)
     from ..reconstruct.trainer import ReconstructorTrainer
 
     result = ReconstructorTrainer(config).fit()
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return 0  # one process reports
     print(f"{result.step} steps, {result.crops_per_second:.0f} crops/s, {result.weights}")
     for source, errors in result.errors.items():
         print(f"{source:20s} {errors}")
     return 0
+
+
+def _start_as_module(args: Sequence[str]) -> None:
+    """Several processes are started by running the same program again, which has to be a module:
+    the installed `wilor-yolo` is a script, and `main` has renamed it."""
+    from . import main
+
+    is_script = getattr(sys.modules["__main__"], "__spec__", None) is None
+    if is_script and sys.argv[0] == main.__file__ and "LOCAL_RANK" not in os.environ:
+        sys.stdout.flush()
+        words = [sys.executable, "-m", "wilor_yolo", "reconstruct", "train", *args]
+        os.execv(sys.executable, words)
 
 
 def _yaml_pairs(args: Sequence[str]) -> dict[str, Any]:

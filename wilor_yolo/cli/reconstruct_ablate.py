@@ -40,6 +40,7 @@ def ablate(values: dict[str, Any]) -> int:
     """
     from ..reconstruct.ablation import load_grid, plan_row
     from ..reconstruct.ablation_table import read_result, write_tables
+    from ..shards import find_shards
 
     grid = str(values.pop("grid", "table5"))
     out = Path(str(values.pop("out", f"runs/ablate/{Path(grid).stem}")))
@@ -67,6 +68,8 @@ def ablate(values: dict[str, Any]) -> int:
             hopeless.append(_unplanned(row, str(error)))
     if not planned:
         raise HandError(hopeless[0].state)
+    for group in planned[0].config.val:
+        find_shards(group.path)  # before hours of training that nothing could score
 
     def table() -> str:
         found = {p.row.name: read_result(p, failed.get(p.row.name, "not run")) for p in planned}

@@ -25,7 +25,7 @@ __all__ = ["TrainConfig"]
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ON_BAD = ("stop", "skip")
 # Keys that came later; at these values they leave the hash of older runs as it was.
-_LATER = {"accumulate": 1, "layer_decay": 1.0, "prior": None}
+_LATER = {"accumulate": 1, "layer_decay": 1.0, "prior": None, "nodes": 1}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class TrainConfig:
         channels_last: memory layout of images and convolutions.
         threads: torch's threads; 0 leaves them alone.
         workers: threads that prepare batches.
-        devices, strategy, accelerator: Lightning Fabric's (DDP for several devices).
+        devices, nodes, strategy, accelerator: Lightning Fabric's (DDP for several devices, which
+            are counted by the node).
         seed: of everything.
         rescan_steps: look for new shards every so many steps; 0: never.
         checkpoint_minutes, validate_minutes: how often, by the clock.
@@ -108,6 +109,7 @@ class TrainConfig:
     threads: int = 0
     workers: int = 1
     devices: int = 1
+    nodes: int = 1
     strategy: str = "auto"
     accelerator: str = "auto"
     seed: int = 0

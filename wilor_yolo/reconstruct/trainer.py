@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import HandError
 from ..mano.files import load_hand_model
+from ..shards import find_shards
 from .auxiliary import AidedNetwork, KeypointMaps
 from .batches import HandBatch
 from .checkpoints import load_network, save_network
@@ -80,9 +81,13 @@ class ReconstructorTrainer:
             torch.set_num_threads(config.threads)
         self.config = config
         self.out = Path(config.out)
+        if not (self.out / "last.pt").is_file():
+            for group in config.data:
+                find_shards(group.path)  # before processes are started that would find nothing
         self.fabric = Fabric(
             accelerator=config.accelerator,
             devices=config.devices,
+            num_nodes=config.nodes,
             strategy=config.strategy,
             precision=config.precision,  # type: ignore[arg-type]
         )
