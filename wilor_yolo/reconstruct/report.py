@@ -70,7 +70,8 @@ class RunReport:
         for source, found in errors.items():
             self.say(f"  val {source:14s} {found}")
             numbers = {k: v for k, v in found.numbers().items() if math.isfinite(v)}
-            row = {"step": step, "seconds": round(seconds), "source": source, **numbers}
+            row: dict[str, Any] = {"step": step, "seconds": round(seconds), "source": source}
+            row |= numbers
             RunLog(self.out / "val.csv").append(row)
             self._board.numbers(f"val/{source}", numbers, step)
 

@@ -7,12 +7,11 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import HandError
 from ..mano.files import load_hand_model
@@ -21,28 +20,25 @@ from .auxiliary import AidedNetwork, KeypointMaps
 from .batches import HandBatch
 from .checkpoints import load_network, save_network
 from .config import NetworkConfig
-from .discriminator import PoseDiscriminator, discriminator_loss
+from .discriminator import PoseDiscriminator
 from .ema import MovingAverage
 from .initialise import initialise_stem
 from .loader import BatchLoader
 from .mixing import SampleStore
 from .network import HandNetwork
-from .objective import Cost, Objective, bad_samples
-from .optimisation import freeze, frozen_to_eval, parameter_groups, set_learning_rates
-from .priors import collect_prior, draw_prior, load_prior
-from .processes import Agreement, batch_statistics
+from .objective import Objective
+from .optimisation import freeze, frozen_to_eval, parameter_groups
+from .priors import collect_prior, load_prior
+from .processes import Agreement
 from .recompute import recompute_blocks
 from .report import RunReport
 from .run_files import TrainState, load_state, save_state
+from .step import Optimised, TrainStep, scaler_state
 from .stopping import StopRequest
 from .train_config import TrainConfig
 from .validation import SourceErrors, score, validate
 
 __all__ = ["ReconstructorTrainer", "TrainResult"]
-
-
-# Steps in a row with bad numbers, or skipped by the fp16 scaler, after which a run stops anyway.
-_MOST_BAD_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -113,19 +109,31 @@ class ReconstructorTrainer:
         aided &= not self.network_config.keypoints  # which have maps of their own
         self.maps = KeypointMaps(self.network_config.dim) if aided else None
         self.judge = PoseDiscriminator()
-        self.prior = load_prior(Path(config.prior)) if config.prior else None
+        self.prior: np.ndarray
         self.average = MovingAverage(self.network, config.ema_decay)
         self._set_up_optimisers()
-        self.step, self.seconds, self._bad_steps = 0, 0.0, 0
+        self.step, self.seconds = 0, 0.0
         self.best: float | None = None
         self.last_errors: dict[str, SourceErrors] = {}
         if state is not None:
             self._restore(state)
-        elif self.prior is None:
+        elif config.prior:
+            self.prior = load_prior(Path(config.prior))
+        else:
             self.prior = collect_prior(self.store.samples())
         aided, judged = self.maps is not None, bool(config.losses.adversarial and len(self.prior))
         judge = self.judge if judged else None
-        self._objective = Objective(config.losses, self.network, aided, judge)
+        self._one_step = TrainStep(
+            config,
+            self.fabric,
+            self._agreement,
+            Objective(config.losses, self.network, aided, judge),
+            Optimised(self.network, self._wrapped, self._optimiser),
+            Optimised(self.judge, self._wrapped_judge, self._judge_optimiser),
+            self.average,
+            self.prior,
+            self.report.say,
+        )
         self._hashed: tuple[SampleStore, str] | None = None
 
     # -- the run ---------------------------------------------------------------------------------
@@ -222,88 +230,9 @@ class ReconstructorTrainer:
         )
 
     def _train_step(self, batch: HandBatch) -> dict[str, float]:
-        config, fabric = self.config, self.fabric
-        # Dropped paths depend on (seed, step, process), not on how often the run was interrupted.
-        seed = config.seed * 1_000_003 + self.step * fabric.world_size + fabric.global_rank
-        torch.manual_seed(seed)
-        factor = config.lr_factor(self.step, self._progress())
-        set_learning_rates(self._optimiser, factor)
-        set_learning_rates(self._judge_optimiser, factor)
-        layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        kept = batch_statistics(self.network) if config.on_bad == "skip" else {}
-        self._optimiser.zero_grad(set_to_none=True)
-        parts = batch.parts(config.accumulate) if config.accumulate > 1 else [batch]
-        costs: list[Cost] = []
-        numbers: dict[str, float] = defaultdict(float)
-        for i, part in enumerate(parts):
-            last = i == len(parts) - 1
-            with fabric.no_backward_sync(self._wrapped, enabled=not last):
-                crops = part.crops.to(fabric.device, memory_format=layout)
-                cost = self._objective(self._wrapped, crops, part)
-                if self._agreement.any(not torch.isfinite(cost.total)):
-                    return self._bad_numbers("the loss", cost, part, kept)
-                fabric.backward(cost.total / len(parts))
-            costs.append(cost)
-            numbers["loss"] += float(cost.total.detach()) / len(parts)
-            for name, value in cost.numbers.items():
-                numbers[name] += value / len(parts)
-        limit = config.clip_norm or float("inf")
-        norm = fabric.clip_gradients(
-            self._wrapped, self._optimiser, max_norm=limit, error_if_nonfinite=False
-        )
-        if not torch.isfinite(norm) and not self._scaler_state():
-            return self._bad_numbers("the gradient", costs[-1], parts[-1], kept)
-        overflowed = not torch.isfinite(norm)  # the fp16 scaler skips the step and halves its scale
-        self._bad_steps = self._bad_steps + 1 if overflowed else 0
-        if self._bad_steps > _MOST_BAD_STEPS:
-            self._bad_numbers("the gradient", costs[-1], parts[-1], kept)
-        self._optimiser.step()
-        if self._objective.judged:
-            poses = torch.cat([cost.output.hand_pose.detach() for cost in costs])
-            betas = torch.cat([cost.output.betas.detach() for cost in costs])
-            numbers["judge"] = self._train_judge(poses, betas)
-        self.average.update(self.network)
+        numbers = self._one_step(batch, self.step, self._progress())
         self.step += 1
-        return {**numbers, "gradient": 0.0 if overflowed else float(norm)}
-
-    def _train_judge(self, hand_pose: Tensor, betas: Tensor) -> float:
-        rng = np.random.default_rng((self.config.seed, self.step, self.fabric.global_rank))
-        count, device = len(hand_pose), self.fabric.device
-        real_pose, real_betas = draw_prior(self.prior, count, rng)
-        scores = self._wrapped_judge(
-            torch.cat((real_pose.to(device), hand_pose)), torch.cat((real_betas.to(device), betas))
-        )
-        loss = discriminator_loss(scores[:count], scores[count:])
-        self._judge_optimiser.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
-        self._judge_optimiser.step()
-        return float(loss.detach())
-
-    def _bad_numbers(
-        self, what: str, cost: Cost, batch: HandBatch, kept: dict[str, Tensor]
-    ) -> dict[str, float]:
-        """Stop, or go back to before the step and leave it out; the same in all processes."""
-        named = self._agreement.all_names(bad_samples(batch, cost.output))
-        named = named or self._agreement.all_names(batch.names())
-        where = f"{what} is not finite at step {self.step}; samples: {', '.join(named)}"
-        self._bad_steps += 1
-        if self.config.on_bad == "stop" or self._bad_steps > _MOST_BAD_STEPS:
-            raise HandError(
-                f"{where}. Nothing was saved since the last checkpoint in {self.out}; look at "
-                "these samples, lower lr, or go on without such steps: on_bad=skip."
-            )
-        self.report.say(f"{where}; step skipped")
-        with torch.no_grad():
-            for name, buffer in self.network.named_buffers():
-                if name in kept:
-                    buffer.copy_(kept[name])
-        self._optimiser.zero_grad(set_to_none=True)
-        self.step += 1
-        return {}
-
-    def _scaler_state(self) -> dict[str, Any]:
-        """Of the fp16 loss scaler; empty with other precisions."""
-        return dict(self.fabric.strategy.precision.state_dict())
+        return numbers
 
     # -- set-up and state ------------------------------------------------------------------------
 
@@ -397,7 +326,7 @@ class ReconstructorTrainer:
             data_hash=self._data_hash(store),
             prior=torch.from_numpy(self.prior),
             maps={} if self.maps is None else self.maps.state_dict(),
-            scaler=self._scaler_state(),
+            scaler=scaler_state(self.fabric),
         )
 
     def _validate(self) -> None:
