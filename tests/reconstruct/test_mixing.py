@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 
 import pytest
+import torch
 
 from wilor_yolo.errors import HandError
+from wilor_yolo.reconstruct.augment import AugmentConfig
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.loader import BatchLoader
 from wilor_yolo.reconstruct.mixing import DataGroup, MixSchedule, SampleStore
@@ -106,6 +109,18 @@ def test_processes_share_each_steps_samples(folders):
     parts = [_keys(_loader(store, batch_size=2, rank=r, world=2), 0, 3) for r in range(2)]
     for step in range(3):
         assert sorted(parts[0][step] + parts[1][step]) == sorted(whole[step])
+
+
+def test_augmentation_can_end_before_the_run(folders):
+    store = SampleStore([DataGroup(str(folders / "a"))])
+    with_augmentation = (NETWORK, AugmentConfig(), 4, 1, 0, 0)
+    batches = [
+        list(islice(BatchLoader(store, *with_augmentation, plain_from=first).batches(0), 2))
+        for first in (None, 1, 0)
+    ]
+    for step, same in ((0, True), (1, False)):
+        assert torch.equal(batches[0][step].crops, batches[1][step].crops) == same
+    assert torch.equal(batches[1][1].crops, batches[2][1].crops)
 
 
 def test_loader_picks_up_new_shards_at_the_boundary(tmp_path, make_hand):

@@ -47,3 +47,19 @@ def test_frozen_modules_keep_weights_and_statistics():
     assert sum(p.numel() for g in groups for p in g["params"]) == 10
     with pytest.raises(HandError, match=r"stem\.7"):
         freeze(network, ("stem.7",))
+
+
+def test_layers_learn_slower_the_deeper_they_lie():
+    trunk = torch.nn.Module()
+    trunk.stem = torch.nn.Linear(2, 2)
+    trunk.blocks = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(3))
+    trunk.last_norm = torch.nn.LayerNorm(2)
+    network = torch.nn.ModuleDict({"trunk": trunk, "head": torch.nn.Linear(2, 2)})
+    rates = {}
+    for outer in (network, torch.nn.ModuleDict({"network": network})):  # with the training aid
+        groups = parameter_groups(outer, 1.0, 0.1, layer_decay=0.5)
+        owner = {id(p): group["base_lr"] for group in groups for p in group["params"]}
+        rates = {name: owner[id(p)] for name, p in network.named_parameters()}
+        assert [rates[f"trunk.blocks.{i}.weight"] for i in range(3)] == [0.125, 0.25, 0.5]
+        assert rates["trunk.stem.bias"] == 0.0625
+        assert rates["head.weight"] == rates["trunk.last_norm.bias"] == 1.0
