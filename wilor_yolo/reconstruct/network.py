@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,10 +76,16 @@ class NetworkOutput:
     coarse: CoarseHand
     evidence: KeypointEvidence | None = None
 
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """The fields with one row a hand that this network gives, by name."""
+        values = {name: getattr(self, name) for name in _TENSORS}
+        return {name: value for name, value in values.items() if value is not None}
+
     def rows(self, start: int, stop: int) -> NetworkOutput:
         """The hands `start` to `stop`."""
         return NetworkOutput(
-            **{name: getattr(self, name)[start:stop] for name in _TENSORS},
+            **{name: value[start:stop] for name, value in self.tensors.items()},
             coarse=CoarseHand(
                 self.coarse.cam[start:stop],
                 self.coarse.pose6d[start:stop],
@@ -89,8 +96,9 @@ class NetworkOutput:
     @classmethod
     def concatenate(cls, parts: Sequence[NetworkOutput]) -> NetworkOutput:
         """The hands of several batches, in order."""
+        tensors = [part.tensors for part in parts]
         return cls(
-            **{name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS},
+            **{name: torch.cat([given[name] for given in tensors]) for name in tensors[0]},
             coarse=CoarseHand(
                 torch.cat([part.coarse.cam for part in parts]),
                 torch.cat([part.coarse.pose6d for part in parts]),
