@@ -95,6 +95,12 @@ def toy_set_unknown(tmp_path_factory: pytest.TempPathFactory) -> ToySet:
     return write_toy_set(tmp_path_factory.mktemp("toy_unknown"), unknown_every=3)
 
 
+@pytest.fixture
+def own_toy_set(tmp_path: Path) -> ToySet:
+    """A set that a test may spoil."""
+    return write_toy_set(tmp_path / "set")
+
+
 @pytest.fixture(scope="session")
 def trained(toy_set_unknown: ToySet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run folder of a tiny YOLO11 training with our own options away from their defaults."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,22 @@ def test_turns_are_an_option(toy_set) -> None:
     assert HandTurn not in steps(make(toy_set))
     kinds = steps(make(toy_set, HandOptions(turn_prob=0.5)))
     assert kinds.index(HandTurn) > max(i for i, kind in enumerate(kinds) if kind is HandFlip)
+
+
+def test_stock_flips_keep_the_class(toy_set) -> None:
+    """Only on request, to measure what they do."""
+    assert HandFlip not in steps(make(toy_set, HandOptions(stock_flips=True)))
+
+
+def test_fraction_is_spread_over_the_files(toy_set) -> None:
+    """Stock takes the first files, which may all come from one source."""
+    whole = [Path(file).stem for file in make(toy_set).im_files]
+    half = [Path(file).stem for file in make(toy_set, fraction=0.5).im_files]
+    quarter = [Path(file).stem for file in make(toy_set, fraction=0.25).im_files]
+    assert half == whole[::2] and quarter == whole[::4]
+    assert [Path(f).stem for f in make(toy_set, fraction=5).im_files] == [
+        whole[i] for i in (0, 2, 4, 7, 9)
+    ]
 
 
 def test_validation_is_not_augmented(toy_set) -> None:
@@ -133,7 +150,10 @@ def test_stock_ultralytics_refuses_unknown_sides(toy_set_unknown, tmp_path) -> N
     ("change", "message"),
     [
         ({"names": {0: "right", 1: "left"}}, "names must be"),
-        ({"names": {0: "hand"}}, "names must be"),
+        ({"names": {0: "hand"}}, "names must be.*add the line `sides: unknown`"),
+        ({"names": ["hand"]}, "names must be"),
+        ({"names": {0: "hand"}, "sides": "both"}, "sides: both should be"),
+        ({"names": {0: "a", 1: "b"}, "sides": "unknown"}, "names must be"),
         ({"names": None}, "names must be"),
         ({"kpt_shape": [17, 3]}, "kpt_shape must be"),
         ({"kpt_shape": None}, "kpt_shape must be"),
@@ -146,6 +166,64 @@ def test_bad_data_yaml(change: dict, message: str) -> None:
     with pytest.raises(HandError, match=message) as caught:
         check_hand_data({**data, **change})
     assert "mine.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (" ".join(["0", *["0.5"] * 4, *["0.5 0.5 2"] * 20]), "20 keypoints"),
+        (" ".join(["0", *["0.5"] * 4, *["nan 0.5 2"] * 21]), "NaN"),
+        (" ".join(["0", *["0.5"] * 4, *["1.5 0.5 2"] * 21]), "outside the picture"),
+        (" ".join(["3", *["0.5"] * 4, *["0.5 0.5 2"] * 21]), "class 3"),
+        ("0 0.5 0.5 0.1", "4 values"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["train", "val"])
+def test_bad_labels_are_an_error(row: str, message: str, mode: str, own_toy_set) -> None:
+    """Every time: a label cache must not hide them the second time."""
+    toy = own_toy_set
+    file = toy.root / "labels" / mode / "001.txt"
+    good = file.read_text()
+    file.write_text(f"{good}{row}\n")
+    for _ in range(2):
+        with pytest.raises(HandError, match=message) as caught:
+            make(toy, mode=mode)
+        assert "001.txt:" in str(caught.value) and "\n" not in str(caught.value)
+    file.write_text(good)
+    make(toy, mode=mode)
+
+
+def test_torn_pictures_are_left_out_as_in_stock(own_toy_set) -> None:
+    toy = own_toy_set
+    toy.images[3].write_bytes(toy.images[3].read_bytes()[:100])
+    assert len(make(toy)) == len(toy.images) - 1
+
+
+def test_many_bad_files_are_counted(own_toy_set) -> None:
+    toy = own_toy_set
+    for file in (toy.root / "labels" / "train").glob("*.txt"):
+        file.write_text("7" + file.read_text()[1:])
+    with pytest.raises(HandError, match="and 9 more label files"):
+        make(toy)
+
+
+def test_a_set_of_one_class_has_no_sides(own_toy_set) -> None:
+    """Declared with `sides: unknown`; its classes 0 are read as hands of either side."""
+    toy = own_toy_set
+    for file in toy.root.rglob("*.txt"):
+        file.write_text("".join("0" + line[1:] for line in file.read_text().splitlines(True)))
+    text = toy.yaml.read_text().replace("{0: left, 1: right}", "{0: hand}").replace("nc: 2\n", "")
+    toy.yaml.write_text(text)
+    with pytest.raises(HandError, match="sides: unknown"):
+        make(toy)
+    toy.yaml.write_text(f"{text}sides: unknown\n")
+    dataset = make(toy)
+    assert {float(v) for label in dataset.labels for v in label["cls"].ravel()} == {UNSURE_CLASS}
+    assert dataset.data["names"] == {0: "left", 1: "right"} and dataset.data["nc"] == 2
+    file = next((toy.root / "labels" / "train").glob("*.txt"))
+    file.write_text("1" + file.read_text()[1:])
+    with pytest.raises(HandError, match="0 in a set of one class"):
+        make(toy)
 
 
 def test_keywords_match_ultralytics() -> None:

@@ -32,6 +32,7 @@ Keys of our own:
   mask_prob=      train: probability of patches painted over a picture [of the model YAML: 0.3]
   tighten_boxes=  train: refit boxes after a rotation [of the model YAML: True]
   turn_prob=      train: probability of turning a picture by quarters [of the model YAML: 0]
+  stock_flips=    train: mirror without swapping the side, to compare [of the model YAML: False]
 
 data=hand-sample.yaml is a small synthetic set that ships with the package. All other keys:
 https://docs.ultralytics.com/usage/cfg. Training starts from our preset (rotation,

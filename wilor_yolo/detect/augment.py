@@ -182,7 +182,7 @@ def with_hand_transforms(transforms: Compose, options: HandOptions, swap_sides: 
     Args:
         transforms: what `YOLODataset.build_transforms` made for training.
         options: which of them to use.
-        swap_sides: False when the data set is trained as a single class.
+        swap_sides: False when the data set is trained as a single class, or as stock does.
 
     Raises:
         AssertionError: this Ultralytics builds its pipeline in another way.

@@ -2,13 +2,15 @@
 
 A label row is `class cx cy w h` and 21 times `x y visibility`, all normalised. Class 0 is left,
 1 is right, 2 is a hand of unknown side (see `sides.py`). Visibility 0 means the place of a keypoint
-is unknown, 1 occluded, 2 visible; a hand without known keypoints has 63 zeros.
+is unknown, 1 occluded, 2 visible; a hand without known keypoints has 63 zeros. In a set of one
+class, declared with `sides: unknown`, class 0 is a hand of unknown side.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ultralytics.data.augment import Compose
@@ -19,10 +21,19 @@ from ultralytics.utils import IterableSimpleNamespace, colorstr
 from ..errors import HandError
 from ..skeleton import NUM_JOINTS, SIDE_NAMES
 from .augment import with_hand_transforms
+from .label_files import first_label_fault
 from .options import HandOptions
 from .sides import UNKNOWN_SIDE, UNSURE_CLASS
 
-__all__ = ["HandDataset", "build_hand_dataset", "check_hand_data", "refuse_reflections"]
+__all__ = [
+    "HandDataset",
+    "build_hand_dataset",
+    "check_hand_data",
+    "refuse_reflections",
+    "with_both_sides",
+]
+
+_FAULTS_NAMED = 3  # of bad label files
 
 
 def check_hand_data(data: Mapping[str, Any]) -> None:
@@ -33,9 +44,16 @@ def check_hand_data(data: Mapping[str, Any]) -> None:
             `flip_idx`, with which a stock training mirrors pictures and keeps "left" a left hand.
     """
     where = data.get("yaml_file", "the data YAML")
-    names = {int(k): str(v).lower() for k, v in dict(data.get("names") or {}).items()}
-    if names != SIDE_NAMES:
-        raise HandError(f"{where}: names must be {SIDE_NAMES}, not {data.get('names')}")
+    names = data.get("names") or {}
+    names = dict(enumerate(names)) if isinstance(names, (list, tuple)) else dict(names)
+    if "sides" in data and data["sides"] != "unknown":
+        raise HandError(f"{where}: sides: {data['sides']} should be `unknown`, or left out")
+    one_class = data.get("sides") == "unknown" and list(names) == [0]
+    if not one_class and {int(k): str(v).lower() for k, v in names.items()} != SIDE_NAMES:
+        hint = ""
+        if len(names) == 1:
+            hint = "; if nobody knows which hands are left, add the line `sides: unknown`"
+        raise HandError(f"{where}: names must be {SIDE_NAMES}, not {data.get('names')}{hint}")
     if list(data.get("kpt_shape") or ()) != [NUM_JOINTS, 3]:
         raise HandError(
             f"{where}: kpt_shape must be [{NUM_JOINTS}, 3], not {data.get('kpt_shape')}"
@@ -45,6 +63,16 @@ def check_hand_data(data: Mapping[str, Any]) -> None:
             f"{where}: remove flip_idx; mirroring a hand swaps its class and keeps the keypoint "
             "order, which wilor_yolo does without it and stock Ultralytics does not do"
         )
+
+
+def with_both_sides(data: dict[str, Any]) -> dict[str, Any]:
+    """A data YAML of one class, declared side-unknown, as one of two classes; others as they are.
+
+    The key `sides: unknown` stays, and tells :class:`HandDataset` how to read the label files.
+    """
+    if data.get("sides") != "unknown":
+        return data
+    return {**data, "names": dict(SIDE_NAMES), "nc": len(SIDE_NAMES)}
 
 
 def refuse_reflections(augmentations: object) -> None:
@@ -71,7 +99,10 @@ class HandDataset(YOLODataset):
 
     def __init__(self, *, data: dict[str, Any], options: HandOptions, **settings: Any) -> None:
         check_hand_data(data)
+        data = with_both_sides(data)
         self._options = options
+        self._one_class = data.get("sides") == "unknown"
+        self._suspects: list[str] = []  # label files of pictures that the scan refused
         # Stock transforms switch mirroring off without flip_idx. Ours is the identity, on a copy,
         # so that it reaches no checkpoint and no YAML.
         super().__init__(data={**data, "flip_idx": list(range(NUM_JOINTS))}, **settings)
@@ -81,24 +112,67 @@ class HandDataset(YOLODataset):
         refuse_reflections(getattr(hyp, "augmentations", None))
         transforms = super().build_transforms(hyp)
         if self.augment:
-            with_hand_transforms(transforms, self._options, swap_sides=not self.single_cls)
+            swap = not (self.single_cls or self._options.stock_flips)
+            with_hand_transforms(transforms, self._options, swap_sides=swap)
         return transforms
+
+    def get_img_files(self, img_path: str | list[str]) -> list[str]:
+        """As stock, but `fraction` is spread evenly over the sorted files.
+
+        Stock takes the beginning of the list, which may all be of one source.
+        """
+        share, self.fraction = self.fraction, 1.0
+        files = super().get_img_files(img_path)
+        self.fraction = share
+        count = share if isinstance(share, int) else max(1, round(len(files) * share))
+        count = min(count, len(files))
+        return [files[i * len(files) // count] for i in range(count)]
+
+    def cache_labels(self, path: Path = Path("./labels.cache")) -> dict[str, Any]:
+        """As stock, but a bad label is an error; stock leaves such pictures out and trains on.
+
+        Raises:
+            HandError: names the first bad label files, and says how many there are.
+        """
+        self._suspects = []
+        cache = super().cache_labels(path)
+        classes = 1 if self._one_class else UNKNOWN_SIDE + 1
+        faults = [fault for file in self._suspects if (fault := first_label_fault(file, classes))]
+        if faults:
+            path.unlink(missing_ok=True)  # else the next training would not look again
+            more = len(faults) - _FAULTS_NAMED
+            raise HandError(
+                "; ".join(faults[:_FAULTS_NAMED])
+                + (f"; and {more} more label files" if more > 0 else "")
+                + " (`wilor-yolo data check` lists all)"
+            )
+        return cache
 
     def verify_args(self) -> tuple[Any, Iterable[tuple[Any, ...]]]:
         """As stock, with one more class id allowed in label files: UNKNOWN_SIDE."""
         verify, rows = super().verify_args()
-        return verify, ((*row[:4], UNKNOWN_SIDE + 1, *row[5:]) for row in rows)
+
+        def checked(row: tuple[Any, ...]) -> Any:
+            result = verify(row)
+            if result[0] is None:
+                self._suspects.append(row[1])
+            return result
+
+        classes = 1 if self._one_class else UNKNOWN_SIDE + 1
+        return checked, ((*row[:4], classes, *row[5:]) for row in rows)
 
     def result_to_label(self, result: list[Any]) -> tuple[Any, ...]:
         """As stock, with UNKNOWN_SIDE turned into UNSURE_CLASS."""
         label, *counts = super().result_to_label(result)
         if label is not None:
-            label["cls"][label["cls"] == UNKNOWN_SIDE] = UNSURE_CLASS
+            unknown = True if self._one_class else label["cls"] == UNKNOWN_SIDE
+            label["cls"][unknown] = UNSURE_CLASS
         return label, *counts
 
     def get_cache_hash(self) -> str:
-        """Its own hash, because a cache scanned by stock Ultralytics lacks unknown sides."""
-        return f"hands-{super().get_cache_hash()}"
+        """Its own hash: a cache scanned by stock lacks unknown sides, and hides bad labels."""
+        kind = "one-class" if self._one_class else "hands"
+        return f"checked-{kind}-{super().get_cache_hash()}"
 
 
 def build_hand_dataset(

@@ -66,13 +66,14 @@ class HandDetector(YOLO):
         mask_prob: float | None = None,
         tighten_boxes: bool | None = None,
         turn_prob: float | None = None,
+        stock_flips: bool | None = None,
         **settings: Any,
     ) -> Any:
         """Train with the preset `cfg/hand.yaml`.
 
         Args:
-            keypoint_loss, mask_prob, tighten_boxes, turn_prob: see :class:`HandOptions`; None keeps
-                what the model YAML or the checkpoint says.
+            keypoint_loss, mask_prob, tighten_boxes, turn_prob, stock_flips: see
+                :class:`HandOptions`; None keeps what the model YAML or the checkpoint says.
             settings: any Ultralytics training argument; they override the preset. `data` is a data
                 YAML, or the name of one that ships with the package ("hand-sample.yaml").
                 `pretrained` may be the path of weights whose fitting layers are taken.
@@ -86,6 +87,7 @@ class HandDetector(YOLO):
             "mask_prob": mask_prob,
             "tighten_boxes": tighten_boxes,
             "turn_prob": turn_prob,
+            "stock_flips": stock_flips,
         }
         given = {name: value for name, value in given.items() if value is not None}
         for key in ("pretrained", "resume"):

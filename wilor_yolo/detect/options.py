@@ -30,12 +30,15 @@ class HandOptions:
         turn_prob: probability that a training picture is turned by a quarter, a half or three
             quarters. Not in the paper: with upright pictures only, a network learns "an arm from
             the right is a right hand" sooner than it learns to tell palms from backs.
+        stock_flips: mirror pictures and keep the class, as stock Ultralytics does. It teaches wrong
+            sides, and is here to measure how much.
     """
 
     keypoint_loss: str = "l2"
     mask_prob: float = 0.3
     tighten_boxes: bool = True
     turn_prob: float = 0.0
+    stock_flips: bool = False
 
     def __post_init__(self) -> None:
         if self.keypoint_loss not in KEYPOINT_LOSSES:

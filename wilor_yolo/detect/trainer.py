@@ -24,7 +24,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from ..errors import HandError
 from .backbones import TimmBackbone
-from .dataset import HandDataset, build_hand_dataset, check_hand_data
+from .dataset import HandDataset, build_hand_dataset, check_hand_data, with_both_sides
 from .losses import HandPoseLoss
 from .options import HandOptions
 from .validator import HandValidator
@@ -83,7 +83,7 @@ class HandTrainer(PoseTrainer):
             reason = " ".join(str(error.__cause__ or error).split("Note dataset")[0].split())
             raise HandError(f"data={self.args.data}: {reason}") from error
         check_hand_data(data)
-        return data
+        return with_both_sides(data)
 
     def get_model(
         self,
