@@ -199,6 +199,22 @@ def test_own_side_parameters_give_the_very_hands(hands, mano):
         assert np.abs(_pose(mano[p.side], p) - hands.camera_vertices(i)).max() < 1e-5
 
 
+def test_parameters_of_hands_of_known_length(hands, mano):
+    """Scaled hands are the scaled model, moved."""
+    factor = np.array([1.1, 0.8, 1.3], np.float32)
+    sized = replace(
+        hands,
+        vertices=hands.vertices * factor[:, None, None],
+        cam_t=hands.cam_t * factor[:, None],
+        scale=factor,
+    )
+    for i, p in enumerate(sized.to_mano()):
+        still = replace(p, transl=np.zeros(3, np.float32))
+        posed = _pose(mano[p.side], still) * p.scale + p.transl
+        assert np.abs(posed - sized.camera_vertices(i)).max() < 1e-5
+    assert all(p.scale == 1 for p in hands.to_mano())
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_parameters_of_a_given_side_give_that_side(hands, mano, side):
     for i, p in enumerate(hands.to_mano(side)):
@@ -232,6 +248,9 @@ def test_json_round_trip(hands, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["hands.json"]
     data = json.loads(path.read_text())
     assert data["schema"] == SCHEMA and data["is_right"] == [True, False, True]
+    assert data["scale"] is None and back.scale is None
+    sized = replace(hands, scale=np.array([1.0, 1.25, 0.5], np.float32))
+    assert np.array_equal(Hands.from_dict(sized.to_dict()).scale, sized.scale)
     # A second trip changes nothing any more.
     assert Hands.from_dict(back.to_dict()).to_dict() == back.to_dict()
 

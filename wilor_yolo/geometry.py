@@ -152,7 +152,12 @@ def crop_to_full_translation(
     return np.stack((tx, ty, depth), axis=-1)
 
 
-def fit_translation(points: np.ndarray, pixels: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+def fit_translation(
+    points: np.ndarray,
+    pixels: np.ndarray,
+    intrinsics: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
     """The translations under which rigid points project nearest to given pixels.
 
     Perspective without approximation, in closed form: u (Z + t_z) = f_x (X + t_x) + c_x (Z + t_z)
@@ -162,6 +167,7 @@ def fit_translation(points: np.ndarray, pixels: np.ndarray, intrinsics: np.ndarr
         points: (N, J, 3) metres, already turned as the camera sees them.
         pixels: (N, J, 2) px.
         intrinsics: K (3, 3), px.
+        weights: (N, J) of the points, 0 or more; all alike by default.
 
     Returns:
         (N, 3) metres, by least squares; zero for hands whose pixels say nothing.
@@ -173,6 +179,9 @@ def fit_translation(points: np.ndarray, pixels: np.ndarray, intrinsics: np.ndarr
     system[..., 0, 0] = system[..., 1, 1] = 1
     system[..., 2] = -directions
     wanted = directions * points[..., 2:] - points[..., :2]
+    if weights is not None:
+        root = np.sqrt(np.asarray(weights, np.float64))[..., None]
+        system, wanted = system * root[..., None], wanted * root
     count, equations = len(points), 2 * points.shape[1]
     inverse = np.linalg.pinv(system.reshape(count, equations, 3))
     return (inverse @ wanted.reshape(count, equations, 1))[..., 0]

@@ -40,6 +40,7 @@ _PER_HAND = (
     "hand_pose",
     "betas",
     "cam_t",
+    "scale",
 )
 
 
@@ -53,6 +54,7 @@ class ManoParameters:
         hand_pose: (45,) axis-angle of the 15 finger joints in MANO order, radians.
         betas: (10,).
         transl: (3,) metres, camera frame.
+        scale: what the posed model has to be multiplied by, before the translation.
     """
 
     side: str
@@ -60,6 +62,7 @@ class ManoParameters:
     hand_pose: np.ndarray
     betas: np.ndarray
     transl: np.ndarray
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,7 @@ class Hands:
         betas: (N, 10) shape.
         cam_t: (N, 3) metres, translation into the camera of the whole picture.
         K: (3, 3) intrinsics, px.
+        scale: (N,) what the posed model was multiplied by to have a known hand length, or None.
         faces: (F, 3) triangles with right-hand winding; :meth:`faces_of` turns them for left hands.
     """
 
@@ -101,6 +105,7 @@ class Hands:
     cam_t: np.ndarray | None = None
     K: np.ndarray | None = None
     faces: np.ndarray | None = None
+    scale: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name in _PER_HAND:
@@ -186,7 +191,10 @@ class Hands:
             if target != own_side:
                 transl[0] = -transl[0]
             betas = self._need("betas")[i]
-            result.append(ManoParameters(target, pose[0], pose[1:].reshape(45), betas, transl))
+            scale = 1.0 if self.scale is None else float(self.scale[i])
+            result.append(
+                ManoParameters(target, pose[0], pose[1:].reshape(45), betas, transl, scale)
+            )
         return result
 
     def to_detections(self) -> sv.Detections:
@@ -288,6 +296,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "hand_pose": (15, 3, 3),
     "betas": (10,),
     "cam_t": (3,),
+    "scale": (),
 }
 
 

@@ -27,6 +27,7 @@ from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.reconstruct import predictor
 from wilor_yolo.reconstruct.checkpoints import save_network
 from wilor_yolo.reconstruct.config import NetworkConfig
+from wilor_yolo.reconstruct.hand_size import hand_lengths
 from wilor_yolo.reconstruct.network import HandNetwork
 from wilor_yolo.reconstruct.predictor import HandReconstructor, place_in_picture
 from wilor_yolo.reconstruct.ray import ray_rotation
@@ -377,3 +378,30 @@ def test_exif_focal_length_reaches_the_camera(reconstructor, picture, tmp_path):
 def replace_path(result):
     result.path = ""
     return result
+
+
+# Known sizes
+
+
+def test_a_known_length_or_shape_is_used(reconstructor, picture):
+    plain = reconstructor.reconstruct(_result(picture))
+    sized = reconstructor.reconstruct(_result(picture), hand_length=0.21)
+    assert np.allclose(hand_lengths(sized.joints), 0.21, atol=1e-6)
+    assert np.allclose(sized.keypoints_2d, plain.keypoints_2d)
+    assert np.allclose(sized.distance / plain.distance, sized.scale, rtol=1e-5)
+    each = reconstructor.reconstruct_boxes(picture, BOXES, SIDES, hand_length=[0.1, 0.2, 0.3])
+    assert np.allclose(hand_lengths(each.joints), [0.1, 0.2, 0.3], atol=1e-6)
+    betas = np.linspace(-1, 1, 10)
+    for hands in (
+        reconstructor.reconstruct([_result(picture)], betas=betas)[0],
+        reconstructor.reconstruct_boxes(picture, BOXES, SIDES, betas=betas),
+    ):
+        assert np.allclose(hands.betas, betas) and hands.scale is None
+        shift = np.linalg.norm(hands.keypoints_2d - plain.keypoints_2d, axis=-1).mean()
+        assert 0.01 < shift < 0.15 * 80  # hands of 80 px: about where they were
+    none = reconstructor.reconstruct(_result(picture, BOXES[:0], SIDES[:0]), hand_length=0.19)
+    assert len(none) == 0
+    with pytest.raises(HandError, match="keep one"):
+        reconstructor.reconstruct(_result(picture), hand_length=0.2, betas=betas)
+    with pytest.raises(HandError, match="metres"):
+        reconstructor.reconstruct(_result(picture), hand_length=19)

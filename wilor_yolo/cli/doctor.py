@@ -42,6 +42,7 @@ _EXTRAS = {
     "track": (("lap",), "hands keep their number through a video"),
     "train": (("lightning_fabric", "tensorboard", "cloudpickle"), "training"),
     "synth": (("embreex", "numba", "scipy"), "rendering training pictures"),
+    "export": (("onnx", "onnxruntime", "openvino"), "the fast backends of the reconstructor"),
     "annotate": (("openvino",), "MediaPipe's networks in the annotation engine"),
     "ray": (("ray",), "annotation and prediction on a cluster"),
 }
@@ -264,4 +265,7 @@ def _try_reconstructor(path: Path) -> str:
     reconstructor = HandReconstructor(path)
     picture = np.zeros((64, 64, 3), np.uint8)
     reconstructor.reconstruct_boxes(picture, np.array([[8, 8, 56, 56]]), np.array([True]))
-    return f"{sum(p.numel() for p in reconstructor.network.parameters()) / 1e6:.1f} M parameters"
+    if reconstructor.backend != "torch":
+        return f"exported, runs with {reconstructor.backend}"
+    network: Any = reconstructor.network
+    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters"

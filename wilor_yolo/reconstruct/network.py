@@ -97,8 +97,9 @@ class NetworkOutput:
     def concatenate(cls, parts: Sequence[NetworkOutput]) -> NetworkOutput:
         """The hands of several batches, in order."""
         tensors = [part.tensors for part in parts]
+        joined: dict[str, Any] = {n: torch.cat([t[n] for t in tensors]) for n in tensors[0]}
         return cls(
-            **{name: torch.cat([given[name] for given in tensors]) for name in tensors[0]},
+            **joined,
             coarse=CoarseHand(
                 torch.cat([part.coarse.cam for part in parts]),
                 torch.cat([part.coarse.pose6d for part in parts]),

@@ -32,13 +32,14 @@ from ..released_crops import SIZE as RELEASED_SIZE
 from ..released_crops import released_crops
 from ..skeleton import RIGHT
 from ..weights_dir import RECONSTRUCTOR, shipped
-from .checkpoints import load_network
-from .network import NetworkOutput
+from .checkpoints import load_network, read_info
+from .exported import BACKENDS, ExportedNetwork, compile_network, load_exported
+from .hand_size import NEAREST, with_betas, with_hand_length
+from .network import HandNetwork, NetworkOutput
 from .ray import ray_rotation, ray_translation, turn_to_camera
 
 __all__ = ["HandReconstructor", "place_in_picture"]
 
-NEAREST = 0.02  # metres from the camera; nothing nearer is a hand in a picture
 MAX_BATCH = 32  # hands a forward pass; bounds memory on pictures of crowds
 
 
@@ -52,11 +53,11 @@ class _Request:
 
 
 class HandReconstructor:
-    """Rebuilds detected hands in 3D. `network` is the torch module.
+    """Rebuilds detected hands in 3D. `network` is the torch module, or what was exported from one.
 
     Args:
-        weights: a `.safetensors` of ours, or the released `wilor_final.ckpt`; the shipped weights
-            by default.
+        weights: a `.safetensors` of ours, the released `wilor_final.ckpt`, or a network that
+            :meth:`export` wrote (`.onnx`, OpenVINO's `.xml`); the shipped weights by default.
         hand_model: a MANO `.pkl` or `.npz` to pose instead of the free hand, or instead of the
             buffers inside a released checkpoint.
         device: torch device.
@@ -64,11 +65,16 @@ class HandReconstructor:
             not given.
         preprocess: ``"fast"``, or ``"released"`` for the crops of the released code, number for
             number (:mod:`wilor_yolo.released_crops`; networks of 256 px only).
+        backend: what runs the network: ``"torch"``, ``"onnx"`` (ONNX Runtime) or ``"openvino"``,
+            the fastest on CPUs (docs/speed.md). By default what the file was made for. Torch
+            weights with ``"openvino"`` are converted in memory, which takes some seconds.
 
     Raises:
         WeightsError: a file is missing, damaged or foreign.
-        HandError: an unknown `preprocess`, or one that does not fit the network.
+        HandError: an unknown `preprocess` or `backend`, or one that does not fit the network.
     """
+
+    network: HandNetwork | ExportedNetwork
 
     def __init__(
         self,
@@ -78,53 +84,125 @@ class HandReconstructor:
         device: str | torch.device = "cpu",
         heads: int | None = None,
         preprocess: str = "fast",
+        backend: str | None = None,
     ) -> None:
         if preprocess not in ("fast", "released"):
             raise HandError(f'preprocess={preprocess!r} is unknown; use "fast" or "released".')
+        if backend not in (None, *BACKENDS):
+            raise HandError(f"backend={backend!r} is unknown; use one of {', '.join(BACKENDS)}.")
         self.weights = shipped(RECONSTRUCTOR) if weights is None else Path(weights)
-        model = None if hand_model is None else load_hand_model(hand_model)
-        if self.weights.suffix in (".ckpt", ".pth", ".pt"):
-            from .released import load_released
-
-            self.network = load_released(self.weights, heads=heads or 16, hand_model=model)
-        elif heads is not None:
-            raise WeightsError("heads= belongs to released .ckpt files; ours name their own.")
-        else:
-            self.network = load_network(self.weights, model)
+        self.device = torch.device(device)
+        self.network = self._load(heads, hand_model, backend)
         side = self.network.config.image_size
         if preprocess == "released" and side != RELEASED_SIZE:
             raise HandError(
                 f'preprocess="released" cuts {RELEASED_SIZE} px crops, this network sees {side} px.'
             )
         self.preprocess = preprocess
-        self.device = torch.device(device)
-        self.network.to(self.device)
-        self.network.to(memory_format=torch.channels_last)
-        self.network.eval()
+
+    def _load(
+        self, heads: int | None, hand_model: str | Path | None, backend: str | None
+    ) -> HandNetwork | ExportedNetwork:
+        released = self.weights.suffix in (".ckpt", ".pth", ".pt")
+        if heads is not None and not released:
+            raise WeightsError("heads= belongs to released .ckpt files; others name their own.")
+        exported = self.weights.suffix in (".onnx", ".xml")
+        if self.device.type != "cpu" and (exported or backend not in (None, "torch")):
+            raise HandError(f"exported networks run on the CPU; device={self.device} needs torch.")
+        if exported:
+            if hand_model is not None:
+                raise HandError("the hand is part of an exported file; export with hand_model=.")
+            return load_exported(self.weights, backend)
+        if backend == "onnx":
+            raise HandError('backend="onnx" needs an .onnx file; make it with .export("x.onnx").')
+        model = None if hand_model is None else load_hand_model(hand_model)
+        if released:
+            from .released import load_released
+
+            network = load_released(self.weights, heads=heads or 16, hand_model=model)
+        else:
+            network = load_network(self.weights, model)
+        if backend == "openvino":
+            return compile_network(network)
+        network.to(self.device)
+        network.to(memory_format=torch.channels_last)
+        return network.eval()
+
+    @property
+    def backend(self) -> str:
+        """What runs the network: ``"torch"``, ``"onnx"`` or ``"openvino"``."""
+        return self.network.backend if isinstance(self.network, ExportedNetwork) else "torch"
+
+    def export(self, path: str | Path) -> Path:
+        """Write the whole network, hand model included, for other runtimes.
+
+        Args:
+            path: ends in `.onnx`, or in `.xml` for OpenVINO (and its `.bin`). The number of hands
+                stays open. ``HandReconstructor(path)`` reads it back; docs/reconstructor.md says
+                what inputs, outputs and metadata are.
+
+        Returns:
+            The path.
+
+        Raises:
+            HandError: this network is an exported one already, or `.export_network`'s reasons.
+        """
+        from .export import export_network
+
+        if isinstance(self.network, ExportedNetwork):
+            raise HandError("this network was exported already; export from its torch weights.")
+        ours = self.weights.suffix == ".safetensors"
+        info = read_info(self.weights) if ours else {"weights": self.weights.name}
+        return export_network(path, self.network, info)
 
     @overload
-    def reconstruct(self, results: Sequence[Any], K: np.ndarray | None = None) -> list[Hands]: ...
+    def reconstruct(
+        self,
+        results: Sequence[Any],
+        K: np.ndarray | None = None,
+        *,
+        hand_length: float | None = None,
+        betas: np.ndarray | None = None,
+    ) -> list[Hands]: ...
 
     @overload
-    def reconstruct(self, results: Any, K: np.ndarray | None = None) -> Hands: ...
+    def reconstruct(
+        self,
+        results: Any,
+        K: np.ndarray | None = None,
+        *,
+        hand_length: float | None = None,
+        betas: np.ndarray | None = None,
+    ) -> Hands: ...
 
-    def reconstruct(self, results: Any, K: np.ndarray | None = None) -> Hands | list[Hands]:
+    def reconstruct(
+        self,
+        results: Any,
+        K: np.ndarray | None = None,
+        *,
+        hand_length: float | None = None,
+        betas: np.ndarray | None = None,
+    ) -> Hands | list[Hands]:
         """Rebuild every hand of one detector result, or of a list of them in one batch.
 
         Args:
             results: Ultralytics `Results` (class 0 left, 1 right), or a list of them.
             K: (3, 3) intrinsics in px of all these pictures. By default the focal length of the
                 file's EXIF data, else max(width, height).
+            hand_length: metres from wrist to the tip of the middle finger of these hands, if
+                known (:func:`.hand_size.hand_lengths`); fixes size and distance.
+            betas: (10,) shape of these hands, if known; likewise.
 
         Returns:
             `Hands` of one picture, or a list in the order given.
 
         Raises:
-            HandError: `K` is no (3, 3) matrix, or a picture is not (H, W, 3) uint8.
+            HandError: `K` is no (3, 3) matrix, or a picture is not (H, W, 3) uint8; both of
+                `hand_length` and `betas`; `betas` with an exported network.
         """
         one = not isinstance(results, (list, tuple))
         requests = [_request(result, K) for result in ([results] if one else results)]
-        done = self._run(requests)
+        done = [self._sized(hands, hand_length, betas) for hands in self._run(requests)]
         return done[0] if one else done
 
     def reconstruct_boxes(
@@ -133,6 +211,9 @@ class HandReconstructor:
         bbox_xyxy: np.ndarray,
         is_right: np.ndarray,
         K: np.ndarray | None = None,
+        *,
+        hand_length: float | np.ndarray | None = None,
+        betas: np.ndarray | None = None,
     ) -> Hands:
         """Rebuild hands whose boxes came from elsewhere.
 
@@ -141,6 +222,7 @@ class HandReconstructor:
             bbox_xyxy: (N, 4) px.
             is_right: (N,) bool.
             K: (3, 3) intrinsics, px; f = max(W, H) by default.
+            hand_length, betas: as for :meth:`reconstruct`; here also one a hand, (N,) and (N, 10).
 
         Raises:
             HandError: shapes that do not go together.
@@ -151,7 +233,21 @@ class HandReconstructor:
             raise HandError(f"{len(boxes)} boxes need {len(boxes)} sides, got {len(sides)}.")
         height, width = image.shape[:2]
         hands = Hands(boxes, np.ones(len(boxes), np.float32), sides, (width, height))
-        return self._run([_Request(image, hands, _intrinsics(K, width, height, None))])[0]
+        done = self._run([_Request(image, hands, _intrinsics(K, width, height, None))])[0]
+        return self._sized(done, hand_length, betas)
+
+    def _sized(
+        self, hands: Hands, hand_length: float | np.ndarray | None, betas: np.ndarray | None
+    ) -> Hands:
+        if hand_length is not None and betas is not None:
+            raise HandError("hand_length and betas both fix the size; keep one.")
+        if hand_length is not None:
+            return with_hand_length(hands, hand_length)
+        if betas is None:
+            return hands
+        if isinstance(self.network, ExportedNetwork):
+            raise HandError('betas= poses the hand anew, which needs backend="torch".')
+        return with_betas(hands, self.network.hand, betas)
 
     def _run(self, requests: list[_Request]) -> list[Hands]:
         config = self.network.config
@@ -173,7 +269,11 @@ class HandReconstructor:
         if not any(len(r.hands) for r in requests):
             return [r.hands for r in requests]
         output = self._forward(np.concatenate(crops))
-        faces = self.network.hand.faces.cpu().numpy()
+        network = self.network
+        if isinstance(network, ExportedNetwork):
+            faces = network.faces
+        else:
+            faces = network.hand.faces.cpu().numpy().astype(np.int32)
         done, start = [], 0
         for request, geometry in zip(requests, geometries, strict=True):
             stop = start + len(request.hands)
