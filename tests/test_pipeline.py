@@ -150,6 +150,8 @@ def test_wrong_input_is_named(pipeline: HandPipeline, tmp_path: Path) -> None:
 def test_hand_model_belongs_to_a_path(pipeline: HandPipeline, blobs: Any) -> None:
     with pytest.raises(HandError, match="hand_model"):
         HandPipeline(None, pipeline.reconstructor, hand_model="MANO_RIGHT.pkl")
+    with pytest.raises(HandError, match="backend"):
+        HandPipeline(None, pipeline.reconstructor, reconstructor_backend="openvino")
 
 
 def test_vote_outweighs_a_few_wrong_frames() -> None:

@@ -55,7 +55,12 @@ class HandPipeline:
         reconstructor: a `HandReconstructor`, the path of a weight file, or None for the shipped
             weights.
         hand_model: MANO file for the reconstructor; only with a path or None as `reconstructor`.
-        device: torch device of both networks, such as ``"cpu"``, ``"cuda:0"`` or ``0``.
+        reconstructor_backend: what runs the reconstructor, as `HandReconstructor`'s `backend`;
+            likewise.
+        hand_length: metres from wrist to the tip of the middle finger of all hands, if known;
+            fixes their size and distance (:mod:`wilor_yolo.reconstruct.hand_size`).
+        device: torch device of both networks, such as ``"cpu"``, ``"cuda:0"`` or ``0``; an
+            exported reconstructor runs on the CPU.
         conf: lowest detector score of a hand, 0 to 1.
         imgsz: longer side of the picture the detector sees, px.
         iou: overlap (intersection over union) above which two boxes count as one hand.
@@ -70,6 +75,8 @@ class HandPipeline:
         reconstructor: HandReconstructor | str | Path | None = None,
         *,
         hand_model: str | Path | None = None,
+        reconstructor_backend: str | None = None,
+        hand_length: float | None = None,
         device: str | int = "cpu",
         conf: float = CONFIDENCE,
         imgsz: int = IMAGE_SIZE,
@@ -77,19 +84,28 @@ class HandPipeline:
     ) -> None:
         # Late: importing the pipeline must not cost loading two frameworks.
         from .detect.model import HandDetector
+        from .reconstruct.export import is_exported
         from .reconstruct.predictor import HandReconstructor
 
         torch_device = f"cuda:{device}" if str(device).isdecimal() else str(device)
         if detector is None or isinstance(detector, (str, Path)):
             detector = HandDetector(detector)
         if reconstructor is None or isinstance(reconstructor, (str, Path)):
+            exported = reconstructor is not None and is_exported(reconstructor)
+            on_cpu = exported or reconstructor_backend not in (None, "torch")
             reconstructor = HandReconstructor(
-                reconstructor, hand_model=hand_model, device=torch_device
+                reconstructor,
+                hand_model=hand_model,
+                device="cpu" if on_cpu else torch_device,
+                backend=reconstructor_backend,
             )
-        elif hand_model is not None:
-            raise HandError("give hand_model to HandReconstructor, or no reconstructor object here")
+        elif hand_model is not None or reconstructor_backend is not None:
+            raise HandError(
+                "give hand_model and backend to HandReconstructor, or no reconstructor object here"
+            )
         self.detector = detector
         self.reconstructor = reconstructor
+        self.hand_length = hand_length
         self.conf = conf
         self.imgsz = imgsz
         self.iou = iou
@@ -174,7 +190,7 @@ class HandPipeline:
             else:
                 result = self.detect([frame.image])[0]
             result.path = ""  # Ultralytics invents a file name for arrays
-            yield frame, self.reconstructor.reconstruct(result, K)
+            yield frame, self.reconstructor.reconstruct(result, K, hand_length=self.hand_length)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Any]:
         """Ultralytics `Results` of BGR arrays, in order; pictures of one size share a batch.
@@ -204,7 +220,9 @@ class HandPipeline:
             if not isinstance(sources[i], np.ndarray):
                 result.path = str(sources[i])
         for chosen, matrix in _by_camera(K, usable):
-            done = self.reconstructor.reconstruct([results[i] for i in chosen], matrix)
+            done = self.reconstructor.reconstruct(
+                [results[i] for i in chosen], matrix, hand_length=self.hand_length
+            )
             for i, found in zip(chosen, done, strict=True):
                 hands[i] = found
         return [

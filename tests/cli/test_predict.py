@@ -460,3 +460,22 @@ def test_a_damaged_video(predict: Any, tmp_path: Path, capfd: pytest.CaptureFixt
     assert (
         "bad.mp4 is damaged or no video we can read; convert it to MP4." in capfd.readouterr().err
     )
+
+
+def test_a_known_hand_length(predict: Any, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for length in ("0.15", "0.3"):
+        assert predict(f"source={photo}", f"out=l{length}", f"hand_length={length}") == 0
+    small, large = (Hands.from_json(f"l{length}/hands.json") for length in ("0.15", "0.3"))
+    assert np.allclose(large.cam_t, 2 * small.cam_t, rtol=1e-3)
+    assert np.allclose(large.keypoints_2d, small.keypoints_2d, atol=1e-3)
+    assert predict(f"source={photo}", "hand_length=19") == 2
+    assert "hand_length=19 should be a number from 0.04 to 0.35" in capsys.readouterr().err
+
+
+def test_another_backend(predict: Any, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for backend in ("torch", "openvino"):
+        assert predict(f"source={photo}", f"out={backend}", f"reconstructor_backend={backend}") == 0
+    one, other = (Hands.from_json(f"{backend}/hands.json") for backend in ("torch", "openvino"))
+    assert np.abs(one.vertices - other.vertices).max() < 1e-4
+    assert predict(f"source={photo}", "reconstructor_backend=onnx") == 2
+    assert "needs an .onnx file" in capsys.readouterr().err

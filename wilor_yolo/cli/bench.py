@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .keys import describe_keys, key, maybe, read_keys, text, whole
+from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,12 @@ class BenchOptions:
     detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
     reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
     hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    reconstructor_backend: str | None = key(
+        None,
+        choice("torch", "onnx", "openvino"),
+        "what runs the reconstructor",
+        "what the file is made for",
+    )
     imgsz: int = key(320, whole(32, 8192), "longer side of the picture the detector sees, px")
     device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
     rounds: int = key(30, whole(1), "timed repetitions, after five to warm up")
@@ -119,14 +125,20 @@ def run(args: list[str]) -> int:
 
     import torch
 
-    from ..detect.model import HandDetector
-    from ..reconstruct.predictor import HandReconstructor
+    from ..pipeline import HandPipeline
     from .devices import torch_device
 
     device = torch_device(options.device)
+    pipeline = HandPipeline(
+        options.detector,
+        options.reconstructor,
+        hand_model=options.hand_model,
+        reconstructor_backend=options.reconstructor_backend,
+        device=device,
+    )
     speed = measure_chain(
-        HandDetector(options.detector),
-        HandReconstructor(options.reconstructor, hand_model=options.hand_model, device=device),
+        pipeline.detector,
+        pipeline.reconstructor,
         image,
         imgsz=options.imgsz,
         rounds=options.rounds,
@@ -136,7 +148,7 @@ def run(args: list[str]) -> int:
     print(f"{path.name}, {width}x{height} px, {speed.hands} hands, detector at {options.imgsz} px")
     print(f"device         {device}, {torch.get_num_threads()} CPU threads")
     print(f"detect         {speed.detect:8.1f} ms")
-    print(f"reconstruct    {speed.reconstruct:8.1f} ms")
+    print(f"reconstruct    {speed.reconstruct:8.1f} ms, {pipeline.reconstructor.backend}")
     print(f"CPU time       {speed.cpu:8.1f} ms, all threads")
     print(f"together       {speed.pictures_per_second:8.1f} pictures/s")
     return 0

@@ -20,6 +20,8 @@ def make_pipeline(options: PredictOptions) -> HandPipeline:
         options.detector,
         options.reconstructor,
         hand_model=options.hand_model,
+        reconstructor_backend=options.reconstructor_backend,
+        hand_length=options.hand_length,
         device=torch_device(options.device),
         conf=options.conf,
         imgsz=options.imgsz,

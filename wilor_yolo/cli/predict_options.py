@@ -29,7 +29,16 @@ class PredictOptions:
     exist_ok: bool = key(False, yes_no, "write into out= although there are files in it")
     detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
     reconstructor: str | None = key(
-        None, maybe(text), "reconstructor file, ours or wilor_final.ckpt", "the shipped weights"
+        None,
+        maybe(text),
+        "reconstructor file: ours, wilor_final.ckpt, or exported (.onnx, .xml)",
+        "the shipped weights",
+    )
+    reconstructor_backend: str | None = key(
+        None,
+        choice("torch", "onnx", "openvino"),
+        "what runs the reconstructor; openvino is the fastest on CPUs (extra export)",
+        "what the file is made for",
     )
     hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
     conf: float = key(0.25, number(0, 1), "lowest score of a hand")
@@ -45,6 +54,11 @@ class PredictOptions:
     focal: float | None = key(None, number(1), "focal length of your camera, px")
     K: tuple[float, ...] | None = key(
         None, numbers(4, "fx,fy,cx,cy"), "intrinsics of your camera: fx,fy,cx,cy in px"
+    )
+    hand_length: float | None = key(
+        None,
+        maybe(number(0.04, 0.35)),
+        "metres from wrist to tip of the middle finger of the hands you show; fixes their distance",
     )
     draw: tuple[str, ...] = key(
         ("mesh", "skeleton", "boxes"), choices("mesh", "skeleton", "boxes"), "what to draw"

@@ -1,4 +1,4 @@
-"""``wilor-yolo reconstruct train|val|prior|ablate``."""
+"""``wilor-yolo reconstruct train|val|export|prior|ablate``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ..errors import HandError
 from .keys import describe_keys, key, maybe, read_keys, text, whole
 from .reconstruct_ablate import HELP as ABLATE_HELP
 from .reconstruct_ablate import ablate
+from .reconstruct_export import HELP as EXPORT_HELP
+from .reconstruct_export import export
 from .reconstruct_prior import HELP as PRIOR_HELP
 from .reconstruct_prior import make_prior
 from .verbs import choose
@@ -32,7 +34,7 @@ class ValOptions:
 
 
 HELP = f"""\
-wilor-yolo reconstruct: train the reconstructor, measure it on shards, or compare trainings
+wilor-yolo reconstruct: train, measure, export the reconstructor, or compare trainings
 
   wilor-yolo reconstruct train data=shards/train val=shards/val init=start.safetensors minutes=120
   wilor-yolo reconstruct train data=shards/train frozen=[] network=vit-tiny
@@ -40,6 +42,7 @@ wilor-yolo reconstruct: train the reconstructor, measure it on shards, or compar
   wilor-yolo reconstruct train config=paper data=released data_root=shards
   wilor-yolo reconstruct train config=runs/reconstruct/config.yaml         goes on where it was
   wilor-yolo reconstruct val   data=shards/val weights=runs/reconstruct/final.safetensors
+  wilor-yolo reconstruct export weights=runs/reconstruct/final.safetensors format=openvino
   wilor-yolo reconstruct prior out=prior.npz data=shards/freihand
   wilor-yolo reconstruct ablate grid=ours data=shards/train val=shards/val steps=2000
 
@@ -49,14 +52,17 @@ data= takes folders of shards, or a mix: released, hamer, freihand, or a yaml fi
 data_root= is the folder that holds the sets of a mix
 val:
 {describe_keys(ValOptions)}
+{EXPORT_HELP}
 {PRIOR_HELP}{ABLATE_HELP}"""
 
 
 def run(args: list[str]) -> int:
     """Run the verb."""
-    part, rest = choose("reconstruct", args, ("train", "val", "prior", "ablate"))
+    part, rest = choose("reconstruct", args, ("train", "val", "export", "prior", "ablate"))
     if part == "ablate":
         return ablate(_yaml_pairs(rest))
+    if part == "export":
+        return export(rest)
     if part == "prior":
         return make_prior(rest)
     return _train(rest) if part == "train" else _val(rest)

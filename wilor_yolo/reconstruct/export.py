@@ -25,13 +25,27 @@ from ..crops import IMAGE_MEAN, IMAGE_STD
 from ..errors import HandError
 from .network import CoarseHand, HandNetwork, NetworkOutput
 
-__all__ = ["COARSE", "FORMAT", "FORMATS", "INPUT", "export_network", "openvino_model"]
+__all__ = [
+    "COARSE",
+    "FORMAT",
+    "FORMATS",
+    "INPUT",
+    "export_network",
+    "import_openvino",
+    "is_exported",
+    "openvino_model",
+]
 
 FORMAT = "wilor_yolo.reconstructor.export/1"
 FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
 INPUT = "crops"
 COARSE = "coarse_"  # what the names of the trunk's own estimates begin with
 OPSET = 17  # the first with LayerNormalization
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a file name is that of an exported network."""
+    return Path(path).suffix in FORMATS.values()
 
 
 class _Flat(nn.Module):
@@ -72,7 +86,7 @@ def export_network(
         HandError: another ending, a folder that is not there, or a package is not installed.
     """
     path = Path(path)
-    if path.suffix not in FORMATS.values():
+    if not is_exported(path):
         raise HandError(f"cannot export to {path}; its name must end in .onnx or .xml (OpenVINO).")
     if not path.parent.is_dir():
         raise HandError(f"the folder {path.parent} does not exist; make it first.")

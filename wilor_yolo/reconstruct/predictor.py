@@ -33,6 +33,7 @@ from ..released_crops import released_crops
 from ..skeleton import RIGHT
 from ..weights_dir import RECONSTRUCTOR, shipped
 from .checkpoints import load_network, read_info
+from .export import export_network, is_exported
 from .exported import BACKENDS, ExportedNetwork, compile_network, load_exported
 from .hand_size import NEAREST, with_betas, with_hand_length
 from .network import HandNetwork, NetworkOutput
@@ -106,7 +107,7 @@ class HandReconstructor:
         released = self.weights.suffix in (".ckpt", ".pth", ".pt")
         if heads is not None and not released:
             raise WeightsError("heads= belongs to released .ckpt files; others name their own.")
-        exported = self.weights.suffix in (".onnx", ".xml")
+        exported = is_exported(self.weights)
         if self.device.type != "cpu" and (exported or backend not in (None, "torch")):
             raise HandError(f"exported networks run on the CPU; device={self.device} needs torch.")
         if exported:
@@ -147,8 +148,6 @@ class HandReconstructor:
         Raises:
             HandError: this network is an exported one already, or `.export_network`'s reasons.
         """
-        from .export import export_network
-
         if isinstance(self.network, ExportedNetwork):
             raise HandError("this network was exported already; export from its torch weights.")
         ours = self.weights.suffix == ".safetensors"
