@@ -39,7 +39,7 @@ class BlobDetector:
     """
 
     def __init__(self, model: Any = None) -> None:
-        self.model = model
+        self.model, self.names = model, {0: "left", 1: "right"}
         self.seen: list[tuple[list[tuple[int, ...]], dict[str, Any]]] = []
 
     def predict(self, source: Any, **settings: Any) -> list[Any]:
@@ -72,7 +72,7 @@ class BlobDetector:
         return Results(
             image,
             path="image0.jpg",
-            names={0: "left", 1: "right"},
+            names=self.names,
             boxes=boxes,
             keypoints=torch.zeros(len(data), 21, 3),
         )

@@ -18,7 +18,7 @@ import numpy as np
 
 from .errors import ImageError
 
-__all__ = ["MAX_PIXELS", "exif_focal", "read_image"]
+__all__ = ["MAX_PIXELS", "exif_focal", "picture_size", "read_image"]
 
 # Pillow refuses more than this by default (a "decompression bomb"); so do we, by name.
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)
@@ -58,6 +58,22 @@ def read_image(path: str | Path) -> np.ndarray:
         if not transparent and _complete(data, header.format):
             return _upright(_decode_opencv(data, path), _orientation(header))
     return _upright(_decode_pillow(header, data, path), _orientation(header))
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) px of a picture file as :func:`read_image` gives it, from its header alone.
+
+    Raises:
+        ImageError: missing, empty, too large or no picture.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    header = _open(data, path)
+    if header is None:
+        height, width = _decode_opencv(data, path).shape[:2]
+        return width, height
+    turned = _orientation(header) in {5, 6, 7, 8}
+    return (header.height, header.width) if turned else (header.width, header.height)
 
 
 def exif_focal(path: str | Path, width: int, height: int) -> float | None:

@@ -68,7 +68,8 @@ def test_pictures_and_labels_fit_the_download(released: Path, tmp_path: Path, ca
 
     # What was written is a set that `data convert` reads.
     shards = tmp_path / "shards"
-    assert main(["data", "convert", "format=whim", f"root={out}", f"out={shards}"]) == 0
+    keys = ["to=reconstructor", f"root={out}", f"out={shards}"]
+    assert main(["data", "convert", "whim", *keys]) == 0
     assert list(shards.rglob("*.tar"))
     capsys.readouterr()
 

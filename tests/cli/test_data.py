@@ -45,7 +45,8 @@ def yolo_set(tmp_path: Path) -> Path:
     for part, text in (("train", f"{hand.format(0)}\n{bare}\n"), ("val", f"{hand.format(1)}\n")):
         for kind in ("images", "labels"):
             (root / kind / part).mkdir(parents=True)
-        cv2.imwrite(str(root / "images" / part / "a.jpg"), np.zeros((32, 32, 3), np.uint8))
+        grey = np.full((32, 32, 3), 90 if part == "val" else 0, np.uint8)
+        cv2.imwrite(str(root / "images" / part / "a.jpg"), grey)
         (root / "labels" / part / "a.txt").write_text(text, encoding="utf-8")
     (root / "data.yaml").write_text(YAML, encoding="utf-8")
     return root
@@ -89,15 +90,17 @@ def test_a_flood_of_faults_is_cut(yolo_set: Path, capsys: pytest.CaptureFixture[
     (yolo_set / "labels" / "val" / "a.txt").write_text("0 1\n" * 60, encoding="utf-8")
     assert main(["data", "check", f"source={yolo_set / 'data.yaml'}"]) == 1
     output = capsys.readouterr().out
-    assert output.count("BAD ") == 50 and output.endswith("...\n60 faults\n")
+    assert output.count("BAD ") == 50 and output.endswith("...\n60 faults: 60 bad lines\n")
 
 
 def test_check_a_yolo_set(yolo_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", f"source={yolo_set / 'data.yaml'}"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        "train 1 pictures 1 left 0 right 1 of unknown side, 1 with keypoints, 0 without label file",
-        "val 1 pictures 0 left 1 right 0 of unknown side, 1 with keypoints, 0 without label file",
+        "train 1 pictures 1 left 0 right 1 of unknown side, 1 with keypoints, "
+        "0 without hands, 0 without label file",
+        "val 1 pictures 0 left 1 right 0 of unknown side, 1 with keypoints, "
+        "0 without hands, 0 without label file",
         "no faults",
     ]
 

@@ -7,8 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from wilor_yolo.cli import data_sets
+from wilor_yolo.cli import data_sets, evaluate_detection
 from wilor_yolo.cli.main import main
+from wilor_yolo.data.detection_formats import DETECTION_FORMATS
 from wilor_yolo.data.formats import FORMATS
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.mano.layer import HandLayer
@@ -35,7 +36,8 @@ def write_freihand(root: Path) -> None:
 def test_convert_and_check(tmp_path: Path, capsys: Any) -> None:
     write_freihand(tmp_path / "set")
     out = tmp_path / "shards"
-    argv = ["data", "convert", "format=freihand", f"root={tmp_path / 'set'}", f"out={out}"]
+    keys = [f"root={tmp_path / 'set'}", "to=reconstructor", f"out={out}"]
+    argv = ["data", "convert", "freihand", *keys]
     assert main(argv) == 1  # done in part
     captured = capsys.readouterr()
     assert "1 freihand" in captured.out and "1 broken samples skipped" in captured.out
@@ -51,7 +53,9 @@ def test_convert_and_check(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_keys(tmp_path: Path, capsys: Any) -> None:
-    assert (*FORMATS, "whim") == data_sets._FORMATS
+    only_pictures = tuple(name for name in DETECTION_FORMATS if name not in FORMATS)
+    assert (*FORMATS, *only_pictures, "whim") == data_sets._FORMATS
+    assert set(evaluate_detection._FORMATS) == {*DETECTION_FORMATS, "whim"}
     assert main(["data", "convert", "format=freihnd", "root=a", f"out={tmp_path}"]) == 2
     assert "should be one of freihand" in capsys.readouterr().err
     assert main(["data", "convert", "format=ho3d", "rot=a", f"out={tmp_path}"]) == 2
@@ -90,7 +94,8 @@ def test_whim(tmp_path: Path, capsys: Any) -> None:
     for name in ("7.jpg", "8.npy.jpg"):
         cv2.imwrite(str(folder / name), np.zeros((240, 480, 3), np.uint8))
     out = tmp_path / "shards"
-    argv = ["data", "convert", "format=whim", f"root={tmp_path / 'WHIM'}", f"out={out}"]
+    root = f"root={tmp_path / 'WHIM'}"
+    argv = ["data", "convert", "format=whim", root, f"out={out}", "to=reconstructor"]
     assert main(argv) == 1
     captured = capsys.readouterr()
     assert "left out: frames without a picture" in captured.out
@@ -102,5 +107,31 @@ def test_whim(tmp_path: Path, capsys: Any) -> None:
         assert sample.keypoints_3d_confidence == 0.5
         seen = sample.keypoints_3d @ sample.K.T
         np.testing.assert_allclose(seen[:, :2] / seen[:, 2:], sample.keypoints_2d[:, :2], atol=0.05)
+    yolo = tmp_path / "yolo"
+    assert main([*argv[:4], f"out={yolo}"]) == 1
+    assert "1 whim, right" in capsys.readouterr().out
+    lines = [p.read_text().splitlines() for p in (yolo / "labels" / "train").glob("*.txt")]
+    assert [[line[0] for line in own] for own in lines] == [["1", "0"]]
     assert main([*argv[:3], f"root={tmp_path}", f"out={tmp_path / 'other'}"]) == 2
     assert "holds no <video>/<frame>.npy" in capsys.readouterr().err
+
+
+def test_labels_for_a_detector(tmp_path: Path, capsys: Any) -> None:
+    write_freihand(tmp_path / "set")
+    out = tmp_path / "hands"
+    argv = ["data", "convert", "freihand", f"root={tmp_path / 'set'}", f"out={out}"]
+    assert main(argv) == 1  # the broken one is named and its picture left out
+    captured = capsys.readouterr()
+    assert "1 pictures" in captured.out and "1 freihand, right" in captured.out
+    assert "sample freihand_training_00000001: bones are 1" in captured.err
+    sheet = tmp_path / "sheet.jpg"
+    source = f"source={out / 'data.yaml'}"
+    assert main(["data", "check", source, f"sheet={sheet}"]) == 0
+    text = capsys.readouterr().out
+    assert "1 right" in text and "val    the pictures of train" in text and "no faults" in text
+    assert cv2.imread(str(sheet)).shape == (256, 256, 3)
+    assert main(["data", "sheet", source, f"out={tmp_path / 'b.jpg'}", "count=1"]) == 0
+    assert cv2.imread(str(tmp_path / "b.jpg")).shape == (256, 256, 3)
+    argv = ["data", "convert", "egohands", "root=a", f"out={out}", "to=reconstructor"]
+    assert main(argv) == 2
+    assert "egohands has hands without joints or sides" in capsys.readouterr().err

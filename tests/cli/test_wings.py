@@ -120,8 +120,9 @@ def test_evaluate_detection(
         '"boxes_xyxy": [[20, 30, 80, 110]], "boxes_complete": true}\n',
         encoding="utf-8",
     )
-    assert main(["evaluate", "detection", f"data={tmp_path}", "imgsz=160"]) == 0
-    row = capsys.readouterr().out.splitlines()[-1].split()
+    keys = [f"data={tmp_path}", "imgsz=160", "seconds=0"]
+    assert main(["evaluate", "detection", *keys]) == 0
+    row = capsys.readouterr().out.splitlines()[2].split()
     assert row[:5] == ["toy", "1", "1", "1.000", "1.000"]
     assert blobs[0].seen[0][1]["imgsz"] == 160
 

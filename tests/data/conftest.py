@@ -11,11 +11,19 @@ import pytest
 import roma
 import torch
 
+from wilor_yolo.data.detection_formats import read_pictures
+from wilor_yolo.data.formats import SetOptions
+from wilor_yolo.data.raw_hand import ReadReport
+from wilor_yolo.data.yolo_check import check_yolo_set
+from wilor_yolo.data.yolo_labels import HandLabel, label_path, read_labels
+from wilor_yolo.data.yolo_set import picture_files, write_yolo_set
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.mano.layer import HandLayer
+from wilor_yolo.skeleton import LEFT, RIGHT
 
 THUMB_TIP, PINKY_TIP = 4, 20
 RED, GREEN = (0, 0, 255), (0, 255, 0)  # BGR
+Labelled = tuple[np.ndarray, tuple[HandLabel, ...]]  # picture BGR, its hands
 
 
 @dataclass(frozen=True)
@@ -119,5 +127,46 @@ def assert_parameters(free_layer: HandLayer) -> Callable[..., None]:
             joints = joints * [-1, 1, 1]
         off = (joints - joints[0]) - (hand.joints - hand.joints[0])
         assert np.linalg.norm(off, axis=1).max() < 1e-4
+
+    return check
+
+
+@pytest.fixture
+def detector_set(tmp_path) -> Callable[..., tuple[ReadReport, list[Labelled]]]:
+    """``detector_set(options)``: converted, checked and read back, picture by picture."""
+
+    def convert(options: SetOptions, strict: bool = True) -> tuple[ReadReport, list[Labelled]]:
+        report = ReadReport(strict)
+        pictures = read_pictures(options, report)
+        part = options.split
+        data_yaml = write_yolo_set(pictures, tmp_path / "yolo", part, report)
+        # Fixtures show the same scene more than once; nothing else may be wrong.
+        assert set(check_yolo_set(data_yaml).kinds) <= {"pictures twice"}
+        read = []
+        for file in picture_files(data_yaml, [part])[part]:
+            image = cv2.imread(str(file))
+            size = (image.shape[1], image.shape[0])
+            read.append((image, read_labels(label_path(file), size)))
+        return report, read
+
+    return convert
+
+
+@pytest.fixture
+def assert_labelled() -> Callable[..., None]:
+    """``assert_labelled(image, label, hand, K)``: a label is that of a posed hand, in the picture
+    too."""
+
+    def check(image: np.ndarray, label: HandLabel, hand: PosedHand, K: np.ndarray) -> None:
+        assert label.side == (RIGHT if hand.is_right else LEFT)
+        points = hand.keypoints(K)
+        known = label.keypoints[:, 2] > 0
+        assert known.sum() >= 20
+        np.testing.assert_allclose(label.keypoints[known, :2], points[known], atol=0.01)
+        assert (label.box[:2] <= points[known].min(0)).all()
+        assert (label.box[2:] >= points[known].max(0)).all()
+        for joint, colour in ((THUMB_TIP, RED), (PINKY_TIP, GREEN)):
+            x, y = label.keypoints[joint, :2].round().astype(int)
+            assert np.abs(image[y, x].astype(int) - colour).max() < 90
 
     return check

@@ -118,3 +118,35 @@ def test_broken_samples_are_named(people):
     path.write_text("{}")
     with pytest.raises(HandError, match="no images and annotations"):
         list(read_set(SetOptions("coco-wholebody", str(path)), report))
+
+
+@pytest.mark.parametrize("name", ["coco-wholebody", "halpe"])
+def test_labels_for_a_detector(people, detector_set, assert_labelled, name):
+    folder, right, left = people
+    entry = wholebody(right, left)
+    if name == "halpe":
+        points = np.zeros((136, 3))
+        points[94:115, :2], points[115:, :2] = left.keypoints(K), right.keypoints(K)
+        points[94:, 2] = 1
+        entry = {"id": 1, "image_id": 139, "keypoints": points.ravel().tolist()}
+    # The next person's left hand is at another place, his right one is not labelled.
+    shift = np.tile([30.0, 20, 0], len(entry.get("keypoints", ())) // 3)
+    other = entry | {"id": 6, "righthand_valid": False}
+    if name == "halpe":
+        moved = np.array(entry["keypoints"]) + shift
+        moved[3 * 115 :] = 0
+        other["keypoints"] = moved.tolist()
+    else:
+        moved = np.array(entry["lefthand_kpts"]).reshape(21, 3) + np.array([30, 20, 0])
+        other["lefthand_kpts"] = moved.ravel().tolist()
+        x, y, width, height = entry["lefthand_box"]
+        other["lefthand_box"] = [x + 30, y + 20, width, height]
+    (folder / "ann.json").write_text(
+        json.dumps({"images": [image()], "annotations": [entry, other]})
+    )
+    options = SetOptions(name, str(folder / "ann.json"), images=str(folder))
+    report, ((picture, labels),) = detector_set(options)
+    assert report.pictures == 1 and [label.side for label in labels] == [0, 1, 0]
+    assert_labelled(picture, labels[0], left, K)
+    assert_labelled(picture, labels[1], right, K)
+    np.testing.assert_allclose(labels[2].box, labels[0].box + np.tile([30, 20], 2), atol=0.01)

@@ -112,3 +112,10 @@ def test_broken_samples_are_named(root):
     assert "141550_836212060125_000000: 3D joints project" in text
     assert "20200709_141551/836212060125/labels_000000.npz is no .npz archive" in text
     assert "20200709_141552/meta.yml: the field 'mano_calib' is missing" in text
+
+
+def test_labels_for_a_detector(root, hands, detector_set, assert_labelled):
+    report, pictures = detector_set(SetOptions("dexycb", str(root)))
+    assert report.pictures == 4 and report.left_out["frames without a hand"] == 4
+    for i, (image, (label,)) in enumerate(pictures):
+        assert_labelled(image, label, hands[i % 2], K)

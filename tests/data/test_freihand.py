@@ -113,3 +113,11 @@ def test_missing_and_torn_files(root):
         read_set(SetOptions("freihand", str(folder), split="val"), ReadReport())
     with pytest.raises(HandError, match="unknown"):
         read_set(SetOptions("rhd", str(folder)), ReadReport())
+
+
+def test_labels_for_a_detector(root, detector_set, assert_labelled):
+    folder, hands = root
+    report, pictures = detector_set(SetOptions("freihand", str(folder)))
+    assert report.pictures == 4 and report.hands == {"freihand, right": 4}
+    for i, (image, (label,)) in enumerate(pictures):
+        assert_labelled(image, label, hands[i % 2], K)

@@ -140,3 +140,27 @@ def test_opengl_axes():
     points = np.array([[1.0, 2.0, -3.0]])
     np.testing.assert_array_equal(from_opengl(points), [[1, -2, 3]])
     np.testing.assert_array_equal(from_opengl(from_opengl(points)), points)
+
+
+def test_labels_for_a_detector(tmp_path, posed_hand, photograph, detector_set, assert_labelled):
+    right, left = posed_hand(3, at=(0.1, 0, 0.6)), posed_hand(4, is_right=False, at=(-0.1, 0, 0.6))
+    meta = {"camMat": K, "handBeta": right.betas}
+    for prefix, hand in (("rightHand", right), ("leftHand", left)):
+        meta[f"{prefix}Joints3D"], meta[f"{prefix}Pose"] = opengl(hand)
+    image = photograph([right, left], K, SIZE)
+    write_frame(tmp_path, "S1", "0000", image, meta, ".jpg")
+    write_frame(tmp_path, "S1", "0001", image, meta | {"leftHandJoints3D": None}, ".jpg")
+    report, pictures = detector_set(SetOptions("h2o3d", str(tmp_path)))
+    ((image, labels),) = pictures  # the second would teach its left hand as background
+    assert report.left_out["pictures with a hand that has no label"] == 1
+    for label, hand in zip(labels, (right, left), strict=True):
+        assert_labelled(image, label, hand, K)
+    # HO3D's own frames hold one hand.
+    single = {"camMat": K, "handBeta": right.betas}
+    single["handJoints3D"], single["handPose"] = opengl(right)
+    write_frame(tmp_path / "ho3d", "S1", "0000", photograph([right], K, SIZE), single, ".png")
+    options = SetOptions("ho3d", str(tmp_path / "ho3d"), split="train")
+    report, pictures = detector_set(options)
+    assert report.hands == {"ho3d, right": 1}
+    image, (label,) = pictures[-1]  # beside the one of H2O3D, in the same folder
+    assert_labelled(image, label, right, K)

@@ -139,3 +139,25 @@ def test_broken_samples_are_named(root):
     assert "annotation 8: the field '5' is missing" in text
     assert "annotation 9: the field 'joint_valid' is missing" in text
     assert "sample interhand_train_7_right: the picture has 334x512 px" in text
+
+
+def test_labels_for_a_detector(root, detector_set, assert_labelled):
+    folder, right, left = root
+    report, pictures = detector_set(SetOptions("interhand", str(folder)))
+    assert report.hands == {"interhand26m, right": 1, "interhand26m, left": 2}
+    (both, labels), (alone, (only,)) = pictures
+    for label, hand in zip(labels, (right, left), strict=True):
+        assert_labelled(both, label, hand, K)
+    assert_labelled(alone, only, left, K)
+    assert only.keypoints[8].tolist() == [0, 0, 0]  # the index tip that is not valid
+
+
+def test_a_picture_with_a_hand_that_has_no_label_is_left_out(root, detector_set):
+    folder, _, _ = root
+    path = folder / "annotations" / "train" / "InterHand2.6M_train_data.json"
+    data = json.loads(path.read_text())
+    data["annotations"][0]["joint_valid"][20] = [0]  # the right wrist
+    path.write_text(json.dumps(data))
+    report, pictures = detector_set(SetOptions("interhand", str(folder)))
+    assert len(pictures) == 1
+    assert report.left_out["pictures with a hand that has no label"] == 1

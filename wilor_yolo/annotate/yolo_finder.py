@@ -52,6 +52,13 @@ class YoloFinder:
             sides = {index: swap[side] for index, side in sides.items()}
         self._sides = sides
 
+    @property
+    def parameters(self) -> int | None:
+        """How many the network has; None for an exported one, which does not tell."""
+        if not hasattr(self._model.model, "parameters"):
+            return None
+        return sum(p.numel() for p in self._model.model.parameters())
+
     def __call__(self, image: np.ndarray) -> HandCandidates:
         """Hands of a picture (H, W, 3) uint8 BGR."""
         result = self._model.predict(image, agnostic_nms=True, **self._settings)[0]

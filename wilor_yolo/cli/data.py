@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -38,13 +38,17 @@ class CheckOptions:
     """The keys of ``data check``."""
 
     source: str = key(..., text, "a data YAML, or a shard, a folder of shards or a glob in quotes")
+    sheet: str | None = key(
+        None, maybe(text), "picture to write: labels drawn, faulty ones first (data YAML)", "none"
+    )
+    count: int = key(64, whole(1), "pictures on it")
 
 
 @dataclass(frozen=True)
 class SheetOptions:
     """The keys of ``data sheet``."""
 
-    source: str = key(..., text, "a shard, a folder of shards or a glob in quotes")
+    source: str = key(..., text, "a data YAML, or a shard, a folder of shards or a glob in quotes")
     out: str = key("sheet.jpg", text, "the picture to write")
     count: int = key(64, whole(1), "samples on it, spread evenly")
     columns: int = key(8, whole(1), "samples in a row")
@@ -66,14 +70,16 @@ wilor-yolo data: make, check and look at training data
 
   wilor-yolo data convert source=pictures out=hands
   wilor-yolo data convert source=pictures out=shards/real to=reconstructor
-  wilor-yolo data convert format=freihand root=FreiHAND_pub_v2 out=shards/freihand
-  wilor-yolo data check   source=hands/data.yaml
+  wilor-yolo data convert freihand root=FreiHAND_pub_v2 out=hands/freihand
+  wilor-yolo data convert freihand root=FreiHAND_pub_v2 out=shards/freihand to=reconstructor
+  wilor-yolo data check   source=hands/data.yaml sheet=sheet.jpg
   wilor-yolo data sheet   source=shards/real out=sheet.jpg
   wilor-yolo data sheet   source=shards/real network=hybrid-s training=paper count=24 columns=4
 
 convert [defaults]:
 {describe_keys(ConvertOptions)}
-{SETS_HELP}check: reads everything and says what is wrong; exit code 1 if something is
+{SETS_HELP}
+check: reads everything and says what is wrong, how often and where; exit code 1 if anything is
 {describe_keys(CheckOptions)}
 sheet: samples side by side, every other one with its labels drawn; with network=, every crop as
 it is and with its labels: bones are 2D keypoints, cyan crosses 3D joints, magenta the posed hand
@@ -88,6 +94,8 @@ def run(args: list[str]) -> int:
 
 
 def _convert(args: Sequence[str]) -> int:
+    if args and "=" not in args[0]:
+        return convert_set([f"format={args[0]}", *args[1:]])
     if any(argument.lstrip("-").startswith("format=") for argument in args):
         return convert_set(args)
     options = read_keys(ConvertOptions, args, "data convert")
@@ -109,25 +117,71 @@ def _convert(args: Sequence[str]) -> int:
 
 def _check(args: Sequence[str]) -> int:
     options = read_keys(CheckOptions, args, "data check")
-    from .data_check import check_data_yaml, check_shards
+    if _is_yaml(options.source):
+        return _check_yaml(options)
+    from .data_check import check_shards
 
-    if Path(options.source).suffix in {".yaml", ".yml"}:
-        report = check_data_yaml(Path(options.source))
-    else:
-        report = check_shards(options.source)
-    print("\n".join(report.lines))
-    for fault in report.faults[:MOST_FAULTS]:
-        print(f"BAD {fault}")
-    if len(report.faults) > MOST_FAULTS:
-        print("...")
-    print(f"{len(report.faults)} faults" if report.faults else "no faults")
+    report = check_shards(options.source)
+    _say(report.lines, report.faults)
     return 1 if report.faults else 0
+
+
+def _check_yaml(options: CheckOptions) -> int:
+    from ..data.yolo_check import check_yolo_set
+
+    report = check_yolo_set(options.source)
+    _say(report.lines, report.faults, report.kinds)
+    if options.sheet is not None:
+        faulty = report.bad[: options.count]
+        bad = set(report.bad)
+        sound = [file for file in report.pictures if file not in bad]
+        chosen = [*faulty, *_spread(sound, options.count - len(faulty))]
+        _draw_labels(chosen, options.sheet, 8)
+    return 1 if report.faults else 0
+
+
+def _say(
+    lines: Sequence[str], faults: Sequence[str], kinds: Mapping[str, int] | None = None
+) -> None:
+    print("\n".join(lines))
+    for fault in faults[:MOST_FAULTS]:
+        print(f"BAD {fault}")
+    if len(faults) > MOST_FAULTS:
+        print("...")
+    named = ", ".join(f"{count} {kind}" for kind, count in (kinds or {}).items())
+    print(f"{len(faults)} faults{': ' if named else ''}{named}" if faults else "no faults")
+
+
+def _is_yaml(source: str) -> bool:
+    return Path(source).suffix in {".yaml", ".yml"}
+
+
+def _spread(files: Sequence[Path], count: int) -> list[Path]:
+    """`count` of the files, evenly."""
+    step = max(1, len(files) // max(count, 1))
+    return list(files[::step][:count]) if count > 0 else []
+
+
+def _draw_labels(files: Sequence[Path], out: str, columns: int) -> None:
+    from ..data.label_sheet import label_sheet
+    from .pictures import write_picture
+
+    if not files:
+        raise HandError("there are no pictures to draw")
+    write_picture(Path(out), label_sheet(files, min(columns, len(files)), _LARGEST_TILE))
+    print(f"{len(files)} pictures: {out}")
 
 
 def _sheet(args: Sequence[str]) -> int:
     options = read_keys(SheetOptions, args, "data sheet")
     if options.network is not None:
         return _seen(options, options.network)
+    if _is_yaml(options.source):
+        from ..data.yolo_set import picture_files
+
+        files = [file for part in picture_files(options.source).values() for file in part]
+        _draw_labels(_spread(files, options.count), options.out, options.columns)
+        return 0
     from ..data.square import squared
     from ..shards import find_shards, iterate_samples, read_shard
     from ..synth.sheet import draw_sheet

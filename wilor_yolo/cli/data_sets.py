@@ -1,14 +1,20 @@
-"""``wilor-yolo data convert format=...``: a public data set to shards."""
+"""``wilor-yolo data convert NAME``: a public data set to YOLO-pose labels or to shards."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ..errors import HandError
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole, yes_no
 
-__all__ = ["HELP", "convert_set"]
+if TYPE_CHECKING:
+    from ..data.raw_hand import ReadReport
+    from ..data.yolo_set import LabelledPicture
+
+__all__ = ["HELP", "convert_set", "open_pictures"]
 
 _FORMATS = (
     "freihand",
@@ -20,13 +26,16 @@ _FORMATS = (
     "halpe",
     "hamer-tars",
     "hamer-npz",
+    "oxford-hands",
+    "egohands",
+    "ultralytics-hands",
     "whim",
 )
 
 
 @dataclass(frozen=True)
 class SetKeys:
-    """The keys of ``data convert format=...``."""
+    """The keys of ``data convert NAME``."""
 
     format: str = key(..., choice(*_FORMATS), "the data set: " + ", ".join(_FORMATS))
     root: str = key(
@@ -35,8 +44,15 @@ class SetKeys:
         "its folder; the annotation file of coco-wholebody, halpe and hamer-npz; tars, a folder "
         "of tars or a glob in quotes for hamer-tars",
     )
-    out: str = key(..., text, "folder for the shards")
-    split: str = key("train", choice("train", "val", "test"), "for sets that have splits")
+    out: str = key(..., text, "folder to write; splits and sets of a detector can share one")
+    to: str = key(
+        "detector",
+        choice("detector", "reconstructor"),
+        "detector: whole pictures with YOLO-pose labels; reconstructor: shards of single hands",
+    )
+    split: str = key(
+        "train", choice("train", "val", "test"), "which to read, and the part it becomes"
+    )
     images: str | None = key(
         None, maybe(text), "folder of the pictures where they lie apart", "beside the file"
     )
@@ -59,7 +75,8 @@ class SetKeys:
 
 
 HELP = f"""\
-convert format=...: a public data set to shards of single hands; see docs/datasets.md
+convert NAME (or format=NAME): a public data set; hand_model, hand_model_left, context and largest
+are for to=reconstructor; see docs/datasets.md
 {describe_keys(SetKeys)}
 """
 
@@ -67,39 +84,64 @@ convert format=...: a public data set to shards of single hands; see docs/datase
 def convert_set(args: Sequence[str]) -> int:
     """Convert; the exit code is 1 when broken samples were skipped."""
     options = read_keys(SetKeys, args, "data convert")
-    from ..data.formats import SetOptions, read_set, write_set
-    from ..data.mano_labels import ManoModels
-    from ..data.raw_hand import CutOptions, ReadReport
+    from ..data.raw_hand import ReadReport
 
-    chosen = SetOptions(
-        options.format,
-        options.root,
-        options.split,
-        options.images,
-        options.source,
-        ManoModels.load(options.hand_model, options.hand_model_left),
-    )
     report = ReadReport(options.strict)
     report.on_fault = lambda message: (
         print(f"BAD {message}", file=sys.stderr) if report.fault_count <= _SHOWN else None
     )
+    written = (
+        _to_detector(options, report) if options.to == "detector" else _to_shards(options, report)
+    )
+    print(report)
+    if written is not None:
+        print(written)
+    return 1 if report.fault_count or written is None else 0
+
+
+def _to_detector(options: SetKeys, report: ReadReport) -> str | None:
+    from ..data.yolo_set import write_yolo_set
+
+    pictures = open_pictures(options.format, options.root, options.split, options.images, report)
+    yaml = write_yolo_set(pictures, options.out, options.split, report, options.limit)
+    return f"Check with: wilor-yolo data check source={yaml}" if report.pictures else None
+
+
+def open_pictures(
+    format: str, root: str, split: str, images: str | None, report: ReadReport
+) -> Iterator[LabelledPicture]:
+    """The pictures of any set a detector can be trained or measured on."""
+    from ..data.detection_formats import read_pictures
+    from ..data.formats import SetOptions
+    from ..data.hand_pictures import pictures_of_hands
+
+    if format == "whim":
+        from .whim_set import read_whim
+
+        return pictures_of_hands(read_whim(root, report, split, images), report)
+    return read_pictures(SetOptions(format, root, split, images), report)
+
+
+def _to_shards(options: SetKeys, report: ReadReport) -> str | None:
+    from ..data.formats import FORMATS, SetOptions, read_set, write_set
+    from ..data.mano_labels import ManoModels
+    from ..data.raw_hand import CutOptions
+
     if options.format == "whim":
         from .whim_set import read_whim
 
         hands = read_whim(options.root, report, options.split, options.images)
+    elif options.format not in FORMATS:
+        raise HandError(f"{options.format} has hands without joints or sides; use to=detector.")
     else:
+        models = ManoModels.load(options.hand_model, options.hand_model_left)
+        chosen = SetOptions(
+            options.format, options.root, options.split, options.images, options.source, models
+        )
         hands = read_set(chosen, report)
-    paths = write_set(
-        hands,
-        options.out,
-        report,
-        CutOptions(options.context, options.largest),
-        limit=options.limit,
-    )
-    print(report)
-    if paths:
-        print(f"{len(paths)} shards: {paths[0].parent}")
-    return 1 if report.fault_count or not paths else 0
+    cut = CutOptions(options.context, options.largest)
+    paths = write_set(hands, options.out, report, cut, limit=options.limit)
+    return f"{len(paths)} shards: {paths[0].parent}" if paths else None
 
 
 _SHOWN = 20

@@ -6,23 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import evaluate_sets
+from . import evaluate_detection, evaluate_sets
 from .evaluate_sets import progress
 from .keys import describe_keys, key, maybe, read_keys, text, whole
 from .verbs import choose
 
 __all__ = ["HELP", "run"]
-
-
-@dataclass(frozen=True)
-class DetectionOptions:
-    """The keys of ``evaluate detection``."""
-
-    data: str = key(..., text, "folder of pictures with a labels.jsonl")
-    detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
-    imgsz: int | None = key(
-        None, maybe(whole(32)), "longer side of the picture the detector sees, px", "its own"
-    )
 
 
 @dataclass(frozen=True)
@@ -40,15 +29,16 @@ HELP = f"""\
 wilor-yolo evaluate: measure on annotated data
 
   wilor-yolo evaluate detection      data=pictures detector=best.pt imgsz=320
+  wilor-yolo evaluate detection      data=pictures detector=mediapipe mediapipe=mediapipe.whl
+  wilor-yolo evaluate detection      data=hands/data.yaml detector=theirs.json
+  wilor-yolo evaluate detection      format=oxford-hands data=hand_dataset
   wilor-yolo evaluate reconstruction data=pictures
   wilor-yolo evaluate reconstruction data=shards/val reconstructor=final.safetensors
   wilor-yolo evaluate freihand       root=FreiHAND_pub_v2_eval
   wilor-yolo evaluate ho3d           root=HO3D_v2 version=v2 pred=theirs/pred.zip
   wilor-yolo evaluate hint           data=TEST_newdays_img_all.npz images=TEST_newdays_img
 
-detection [defaults]:
-{describe_keys(DetectionOptions)}
-reconstruction, from true boxes [defaults]:
+{evaluate_detection.HELP}reconstruction, from true boxes [defaults]:
 {describe_keys(ReconstructionOptions)}
 {evaluate_sets.HELP}"""
 
@@ -56,7 +46,7 @@ reconstruction, from true boxes [defaults]:
 def run(args: list[str]) -> int:
     """Run the verb."""
     parts = {
-        "detection": _detection,
+        "detection": evaluate_detection.detection,
         "reconstruction": _reconstruction,
         "freihand": evaluate_sets.freihand,
         "ho3d": evaluate_sets.ho3d,
@@ -64,19 +54,6 @@ def run(args: list[str]) -> int:
     }
     part, rest = choose("evaluate", args, tuple(parts))
     return parts[part](rest)
-
-
-def _detection(args: Sequence[str]) -> int:
-    options = read_keys(DetectionOptions, args, "evaluate detection")
-    from ..detect.model import HandDetector
-    from ..evaluate.detection import evaluate_detector, format_table
-
-    with progress("pictures") as report:
-        results = evaluate_detector(
-            HandDetector(options.detector), options.data, imgsz=options.imgsz, progress=report
-        )
-    print(format_table(results))
-    return 0
 
 
 def _reconstruction(args: Sequence[str]) -> int:

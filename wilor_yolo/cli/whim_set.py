@@ -55,12 +55,12 @@ def read_whim(
             raw = None
             key = sample_key("whim", video, frame, i)
             with report.guard(f"{label}: sample {key}"):
-                raw = _hand(hand, key, label, picture)
+                raw = _hand(hand, key, label, picture, len(hands))
             if raw is not None:
                 yield raw
 
 
-def _hand(hand: WhimHand, key: str, label: Path, picture: Path) -> RawHand:
+def _hand(hand: WhimHand, key: str, label: Path, picture: Path, shown: int) -> RawHand:
     if hand.keypoints_2d is None:
         raise HandError("it has no 2D joints, nor 3D ones with a camera")
     points = hand.keypoints_2d.astype(np.float64)
@@ -84,4 +84,5 @@ def _hand(hand: WhimHand, key: str, label: Path, picture: Path) -> RawHand:
         joints_confidence=_PSEUDO_TRUTH,
         intrinsics=None if joints is None or hand.K is None else hand.K.astype(np.float64),
         box=hand.bbox.astype(np.float64),
+        hands_shown=shown,
     )

@@ -132,4 +132,5 @@ def _hand(
         intrinsics=np.asarray(meta["camMat"], np.float64).reshape(3, 3),
         pose=pose,
         betas=None if pose is None else betas,
+        hands_shown=1 if prefix == "hand" else 2,
     )

@@ -77,6 +77,7 @@ def read_interhand(
                     picture=root / "images" / split / image["file_name"],
                     is_right=is_right,
                     size=(int(image["width"]), int(image["height"])),
+                    hands_shown=2 if annotation.get("hand_type") == "interacting" else 1,
                     **labels,
                 )
             if hand is not None:

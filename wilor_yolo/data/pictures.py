@@ -14,7 +14,6 @@ What becomes a label:
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,31 +23,18 @@ import numpy as np
 
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import ImageError
-from ..metrics.detection import KEYPOINT_SIGMAS, box_iou
-from ..records import PictureRecord, read_records
-from ..skeleton import JOINT_NAMES, NUM_JOINTS, SIDE_NAMES
+from ..metrics.detection import box_iou
+from ..records import AnnotatedHand, PictureRecord, read_records
+from ..skeleton import NUM_JOINTS
+from .yolo_labels import HandLabel, label_text
+from .yolo_set import data_yaml_text, link_picture, write_bytes, write_text
 
-__all__ = ["ConversionSummary", "convert_pictures", "data_yaml_text"]
+__all__ = ["ConversionSummary", "convert_pictures"]
 
 _SURE = 0.8  # the annotator's score from which its side, and its unboxed hands, are believed
 _MATCH_IOU = 0.25  # keypoint rectangles are smaller than people's boxes
 _TOUCH_IOU = 0.05  # a found hand that overlaps a box this much is a second opinion, not a new hand
 _CUT_OUT = 3.0  # side of a cut-out in hand sizes
-
-
-@dataclass(frozen=True)
-class _Label:
-    """One hand: `box` (4,) xyxy px, `side` (class id), `keypoints` (21, 2) px or None."""
-
-    box: np.ndarray
-    side: int
-    keypoints: np.ndarray | None = None
-
-    def shifted(self, x: float, y: float) -> _Label:
-        """The same hand in a picture whose origin lies at (x, y) of this one."""
-        shift = np.array([x, y])
-        keypoints = None if self.keypoints is None else self.keypoints - shift
-        return _Label(self.box - np.tile(shift, 2), self.side, keypoints)
 
 
 @dataclass
@@ -98,11 +84,11 @@ def convert_pictures(
             part = "train" if index < first_val else "val"
             _write_record(record, target, part, summary.counts[name])
     val = "images/val" if val_every else "images/train"
-    _write_bytes(summary.data_yaml, data_yaml_text(target, "images/train", val).encode())
+    write_text(summary.data_yaml, data_yaml_text(target, "images/train", val))
     return summary
 
 
-def _labels_of(record: PictureRecord) -> tuple[list[_Label], bool]:
+def _labels_of(record: PictureRecord) -> tuple[list[HandLabel], bool]:
     """The hands of one picture, and whether every hand in it is among them."""
     found = record.found or ()
     boxes = np.zeros((0, 4)) if record.boxes is None else record.boxes
@@ -117,10 +103,10 @@ def _labels_of(record: PictureRecord) -> tuple[list[_Label], bool]:
     for row, box in enumerate(boxes):
         hand = found[match[row]] if row in match else None
         sure = hand is not None and hand.score >= _SURE
-        keypoints = None if hand is None else hand.keypoints
-        labels.append(_Label(box, hand.side if hand and sure else UNKNOWN_SIDE, keypoints))
+        keypoints = None if hand is None else _seen(hand)
+        labels.append(HandLabel(box, hand.side if hand and sure else UNKNOWN_SIDE, keypoints))
     unboxed = [
-        _Label(hand.box, hand.side, hand.keypoints)
+        HandLabel(hand.box, hand.side, _seen(hand))
         for column, hand in enumerate(found)
         if hand.score >= _SURE and not (overlaps[:, column] > _TOUCH_IOU).any()
     ]
@@ -129,10 +115,14 @@ def _labels_of(record: PictureRecord) -> tuple[list[_Label], bool]:
     return unboxed, record.found is None or len(unboxed) == 2
 
 
+def _seen(hand: AnnotatedHand) -> np.ndarray:
+    return np.column_stack((hand.keypoints, np.full(NUM_JOINTS, 2.0)))
+
+
 def _write_record(record: PictureRecord, target: Path, part: str, count: Counter[str]) -> None:
     labels, complete = _labels_of(record)
     if complete:
-        _link(record.file, target / "images" / part / record.file.name)
+        link_picture(record.file, target / "images" / part / record.file.name)
         size = (record.width, record.height)
         _write_labels(target, part, record.file.stem, labels, size, count)
         return
@@ -153,7 +143,7 @@ def _write_record(record: PictureRecord, target: Path, part: str, count: Counter
         ok, data = cv2.imencode(".jpg", picture[y1:y2, x1:x2], [cv2.IMWRITE_JPEG_QUALITY, 95])
         if not ok:
             raise ImageError(f"cannot encode a cut-out of {record.file}")
-        _write_bytes(target / "images" / part / f"{stem}.jpg", data.tobytes())
+        write_bytes(target / "images" / part / f"{stem}.jpg", data.tobytes())
         _write_labels(target, part, stem, inside, (x2 - x1, y2 - y1), count)
         count["cut out"] += 1
 
@@ -162,27 +152,16 @@ def _write_labels(
     target: Path,
     part: str,
     stem: str,
-    labels: list[_Label],
+    labels: list[HandLabel],
     size: tuple[int, int],
     count: Counter[str],
 ) -> None:
-    rows = []
     for label in labels:
-        low, high = np.clip(label.box.reshape(2, 2) / size, 0, 1)
-        keypoints = np.zeros((NUM_JOINTS, 3))
-        if label.keypoints is not None:
-            place = label.keypoints / size
-            seen = ((place >= 0) & (place <= 1)).all(1)
-            keypoints[seen] = np.concatenate((place[seen], np.full((seen.sum(), 1), 2.0)), 1)
-        row = [str(label.side), *(f"{value:.6f}" for value in (*((low + high) / 2), *(high - low)))]
-        for x, y, visibility in keypoints:
-            row += [f"{x:.6f}", f"{y:.6f}", str(int(visibility))]
-        rows.append(" ".join(row) + "\n")
         count["hands"] += 1
         count["with keypoints"] += label.keypoints is not None
         count["side unknown"] += label.side == UNKNOWN_SIDE
     count["pictures"] += 1
-    _write_bytes(target / "labels" / part / f"{stem}.txt", "".join(rows).encode())
+    write_text(target / "labels" / part / f"{stem}.txt", label_text(labels, size))
 
 
 def _inside_share(box: np.ndarray, window: tuple[int, int, int, int]) -> float:
@@ -195,37 +174,3 @@ def _surroundings(box: np.ndarray, width: int, height: int) -> tuple[int, int, i
     low = np.maximum(np.floor(centre - half), 0).astype(int)
     high = np.minimum(np.ceil(centre + half), [width, height]).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def data_yaml_text(root: Path, train: str, val: str) -> str:
-    """The text of a data YAML of hands.
-
-    Without `flip_idx`: a stock training would then mirror pictures and keep "left" a left hand.
-
-    Args:
-        root: folder the other two are relative to.
-        train: folder of training pictures; `labels` replaces `images` in it to find the labels.
-        val: the same for validation.
-    """
-    lines = [f"path: {root.resolve()}", f"train: {train}", f"val: {val}"]
-    lines += ["", f"nc: {len(SIDE_NAMES)}", "names:"]
-    lines += [f"  {side}: {name}" for side, name in SIDE_NAMES.items()]
-    lines += ["", f"kpt_shape: [{NUM_JOINTS}, 3]"]
-    lines += [f"kpt_oks_sigmas: {list(KEYPOINT_SIGMAS)}", "kpt_names:"]
-    lines += [f"  {side}: [{', '.join(JOINT_NAMES)}]" for side in SIDE_NAMES]
-    return "\n".join(lines) + "\n"
-
-
-def _link(picture: Path, place: Path) -> None:
-    if place.exists():
-        return
-    try:
-        os.symlink(picture.resolve(), place)
-    except OSError:
-        _write_bytes(place, picture.read_bytes())
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

@@ -21,7 +21,15 @@ from ..records import keypoint_box
 from ..samples import HandSample
 from .checks import check_joints, check_projection
 
-__all__ = ["CutOptions", "LeftOut", "RawHand", "ReadReport", "sample_key", "to_sample"]
+__all__ = [
+    "CutOptions",
+    "LeftOut",
+    "RawHand",
+    "ReadReport",
+    "checked_labels",
+    "sample_key",
+    "to_sample",
+]
 
 _LEAST_SIDE = 16.0  # px; a smaller hand shows nothing
 _NUM_JOINTS = 21
@@ -51,6 +59,7 @@ class RawHand:
         betas: (10,), given with `pose`.
         box: (4,) xyxy px, tight, or None: the padded rectangle of the known keypoints.
         size: (width, height) the picture must have, if the set says so.
+        hands_shown: how many hands the set says the picture shows, if it does.
     """
 
     key: str
@@ -66,6 +75,7 @@ class RawHand:
     betas: np.ndarray | None = None
     box: np.ndarray | None = None
     size: tuple[int, int] | None = None
+    hands_shown: int | None = None
 
     @property
     def name(self) -> str:
@@ -80,6 +90,7 @@ class ReadReport:
     Attributes:
         strict: raise at the first fault instead of going on.
         hands: by source.
+        pictures: written, where whole pictures are.
         left_out: sound samples nobody needs, by reason.
         faults: the first messages about broken samples; `fault_count` counts them all.
         on_fault: called with each message.
@@ -87,6 +98,7 @@ class ReadReport:
 
     strict: bool = False
     hands: Counter[str] = field(default_factory=Counter)
+    pictures: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     fault_count: int = 0
@@ -126,8 +138,11 @@ class ReadReport:
             self.on_fault(message)
 
     def __str__(self) -> str:
-        lines = [f"{count:8d} {source}" for source, count in sorted(self.hands.items())]
-        lines += [f"{count:8d} left out: {why}" for why, count in sorted(self.left_out.items())]
+        lines = [f"{self.pictures:8d} pictures"] if self.pictures else []
+        lines += [f"{count:8d} {source}" for source, count in sorted(self.hands.items())]
+        lines += [
+            f"{count:8d} left out: {why}" for why, count in sorted(self.left_out.items()) if count
+        ]
         if self.fault_count:
             lines.append(f"{self.fault_count:8d} broken samples skipped")
         return "\n".join(lines) or "no hands"
@@ -172,7 +187,13 @@ def to_sample(hand: RawHand, cut: CutOptions | None = None) -> HandSample:
         raise HandError(message if hand.name in message else f"{hand.name}: {message}") from None
 
 
-def _to_sample(hand: RawHand, cut: CutOptions) -> HandSample:
+def checked_labels(hand: RawHand) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (21, 3), px and confidence, and box (4,) xyxy px of a hand that looks like one.
+
+    Raises:
+        LeftOut: it has neither box nor keypoints.
+        HandError: labels that are not finite or look like no hand.
+    """
     joints = hand.joints_3d
     if joints is not None:
         check_joints(joints)
@@ -189,11 +210,17 @@ def _to_sample(hand: RawHand, cut: CutOptions) -> HandSample:
     elif joints is not None and hand.intrinsics is not None:
         check_projection(joints, hand.intrinsics, keypoints)
     known = keypoints[:, 2] > 0
-    box = hand.box
-    if box is None:
-        if not known.any():
-            raise LeftOut("hands without a box or keypoints")
-        box = keypoint_box(keypoints[known, :2])
+    if hand.box is not None:
+        return keypoints, hand.box
+    if not known.any():
+        raise LeftOut("hands without a box or keypoints")
+    return keypoints, keypoint_box(keypoints[known, :2])
+
+
+def _to_sample(hand: RawHand, cut: CutOptions) -> HandSample:
+    joints = hand.joints_3d
+    keypoints, box = checked_labels(hand)
+    known = keypoints[:, 2] > 0
     image = _picture(hand)
     height, width = image.shape[:2]
     if hand.size is not None and hand.size != (width, height):

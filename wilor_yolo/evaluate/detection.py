@@ -1,35 +1,45 @@
-"""Run a detector over a folder of annotated pictures and tabulate what it finds, per source.
+"""Run a detector over pictures with known hands and measure what it finds, per data set.
 
-The true boxes are people's boxes, or the box of measured joints. The true side and keypoints of a
-boxed hand are those an annotator network found in it when it was sure (score above 0.9): they
-measure agreement with that network, not truth. A source whose boxes are incomplete gets recall
-only; one without hands gets false positives only.
+A detector is anything that can be asked for the hands of a picture: ours, a peer's, or a file of
+detections made elsewhere. Sets whose hands are not all known get recall and what is measured on
+found hands; sets without hands get false positives only.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..images import read_image
 from ..metrics import detection as metrics
-from ..metrics.detection import UNKNOWN, PictureHands
-from ..records import PictureRecord, read_records
-from ..skeleton import NUM_JOINTS
+from ..metrics.detection import COCO_IOUS, UNKNOWN, PictureHands
+from ..metrics.detection_keypoints import keypoint_average_precision, keypoint_error, pck
+from .true_pictures import TruePicture
 
-if TYPE_CHECKING:
-    from ..detect.model import HandDetector
-
-__all__ = ["SourceResult", "evaluate_detector", "format_table", "true_hands"]
+__all__ = [
+    "LOWEST_SCORE",
+    "WORKING_SCORE",
+    "Answer",
+    "Finder",
+    "SourceResult",
+    "ask",
+    "measure",
+    "pictures_per_second",
+    "tabulate",
+]
 
 WORKING_SCORE = 0.25  # predictions from here on count for recall, false positives and sides
-_LOWEST_SCORE = 0.001  # average precision looks at the whole curve
-_SURE = 0.9
-_INSIDE_IOU = 0.25
+LOWEST_SCORE = 0.001  # average precision looks at the whole curve
+PCK_SHARE = 0.1  # of the larger box side
+_WARM_UP = 3  # pictures
+
+# (file, picture (H, W, 3) uint8 BGR) -> the hands found in it, with scores.
+Finder = Callable[[Path, np.ndarray], PictureHands]
+Answer = tuple[TruePicture, PictureHands]
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,15 @@ class SourceResult:
 
     Attributes:
         ap50, ap: average precision at IoU 0.5 and over 0.5:0.95, sides ignored.
+        ap50_sides, ap_sides: the same, left and right being two classes; mean over both.
+        ap_small, ap_medium, ap_large: as `ap`, of hands of COCO's sizes.
+        small, medium, large: how many hands these are.
         recall: of true hands, IoU 0.5, score >= 0.25, sides ignored.
         false_positives: a picture, same thresholds.
         handedness: share of `sided` found hands whose side is right.
         keypoint_error: mean distance over the larger box side, on `posed` found hands.
+        pck: share of their keypoints within a tenth of the larger box side.
+        ap_keypoints: average precision over OKS 0.5:0.95.
     """
 
     source: str
@@ -49,112 +64,114 @@ class SourceResult:
     hands: int
     ap50: float
     ap: float
+    ap50_sides: float
+    ap_sides: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
+    small: int
+    medium: int
+    large: int
     recall: float
     false_positives: float
     handedness: float
     sided: int
     keypoint_error: float
     posed: int
+    pck: float
+    ap_keypoints: float
+
+    def numbers(self) -> dict[str, object]:
+        """As plain values for JSON; None for NaN."""
+        return {k: None if v != v else v for k, v in asdict(self).items()}
 
 
-def true_hands(record: PictureRecord) -> tuple[PictureHands, bool] | None:
-    """The true hands of a picture and whether they are all of them; None when nobody knows."""
-    if record.true_hand is not None:
-        hand = record.true_hand
-        true = PictureHands(hand.box[None], np.array([hand.side]), None, hand.keypoints[None])
-        return true, True
-    if record.boxes is None:
-        if record.found is not None:
-            return None
-        return PictureHands(np.zeros((0, 4)), np.zeros(0, int)), True
-    sides = np.full(len(record.boxes), UNKNOWN)
-    keypoints = np.full((len(record.boxes), NUM_JOINTS, 2), np.nan)
-    sure = [hand for hand in record.found or () if hand.score > _SURE]
-    overlaps = metrics.box_iou(record.boxes, np.array([h.box for h in sure]).reshape(-1, 4))
-    while overlaps.size and overlaps.max() >= _INSIDE_IOU:
-        row, column = np.unravel_index(overlaps.argmax(), overlaps.shape)
-        sides[row], keypoints[row] = sure[column].side, sure[column].keypoints
-        overlaps[row], overlaps[:, column] = 0, 0
-    return PictureHands(record.boxes, sides, None, keypoints), record.boxes_complete
-
-
-def evaluate_detector(
-    detector: HandDetector,
-    folder: str | Path,
-    *,
-    imgsz: int | None = None,
+def ask(
+    find: Finder,
+    pictures: Sequence[TruePicture],
     progress: Callable[[int, int], None] | None = None,
-) -> list[SourceResult]:
-    """Predict every picture of `folder` one by one and measure, in the order of its sources.
+) -> list[Answer]:
+    """What a detector finds in each picture.
 
     Args:
-        detector: the detector.
-        folder: pictures with `labels.jsonl`, see `records.py`.
-        imgsz: inference size in px; None for the detector's own.
+        find: the detector; it should give hands from a score of `LOWEST_SCORE` up.
+        pictures: the pictures.
         progress: called with (pictures done, pictures in all).
 
     Raises:
-        HandError: `labels.jsonl` is missing or malformed.
+        ImageError: a picture cannot be read.
     """
-    records = [(record, true_hands(record)) for record in read_records(folder)]
-    known = [(record, *truth) for record, truth in records if truth is not None]
-    settings: dict[str, Any] = {} if imgsz is None else {"imgsz": imgsz}
-    by_source: dict[str, list[tuple[PictureHands, PictureHands]]] = defaultdict(list)
-    complete: dict[str, bool] = {}
-    for done, (record, true, whole) in enumerate(known, start=1):
-        results = detector.predict(str(record.file), conf=_LOWEST_SCORE, verbose=False, **settings)
-        result = results[0].numpy()
-        predicted = PictureHands(
-            result.boxes.xyxy.astype(np.float64),
-            result.boxes.cls.astype(int),
-            result.boxes.conf.astype(np.float64),
-            result.keypoints.xy.astype(np.float64).reshape(-1, NUM_JOINTS, 2),
-        )
-        by_source[record.source].append((true, predicted))
-        complete[record.source] = complete.get(record.source, True) and whole
+    answers = []
+    for done, picture in enumerate(pictures, start=1):
+        answers.append((picture, find(picture.file, read_image(picture.file))))
         if progress is not None:
-            progress(done, len(known))
-    return [_measure(name, rows, complete[name]) for name, rows in by_source.items()]
+            progress(done, len(pictures))
+    return answers
 
 
-def format_table(results: Iterable[SourceResult]) -> str:
-    """A text table, one source a line."""
-    lines = [
-        f"{'source':16s}{'pictures':>9s}{'hands':>7s}{'AP50':>7s}{'mAP':>7s}{'recall':>8s}"
-        f"{'FP/pic':>8s}{'side':>7s}{'(n)':>6s}{'kpt err':>9s}{'(n)':>6s}"
+def tabulate(answers: Sequence[Answer]) -> list[SourceResult]:
+    """A row a source, in the order of the pictures, and one of all of them if there are several."""
+    names = list(dict.fromkeys(picture.source for picture, _ in answers))
+    rows = [
+        measure(name, [answer for answer in answers if answer[0].source == name]) for name in names
     ]
-    for row in results:
-        lines.append(
-            f"{row.source:16s}{row.pictures:9d}{row.hands:7d}"
-            f"{_cell(row.ap50, 7, 3)}{_cell(row.ap, 7, 3)}{_cell(row.recall, 8, 3)}"
-            f"{_cell(row.false_positives, 8, 3)}{_cell(row.handedness, 7, 3)}{row.sided:6d}"
-            f"{_cell(row.keypoint_error, 9, 4)}{row.posed:6d}"
-        )
-    return "\n".join(lines)
+    return rows if len(rows) == 1 else [*rows, measure("all", answers)]
 
 
-def _measure(
-    source: str, rows: list[tuple[PictureHands, PictureHands]], complete: bool
-) -> SourceResult:
+def measure(source: str, answers: Sequence[Answer]) -> SourceResult:
+    """One row. Where some pictures are incomplete, precision is that of the complete ones."""
     nan = float("nan")
-    hands = sum(len(true) for true, _ in rows)
-    judged = complete and hands > 0
-    handedness, sided = metrics.handedness_accuracy(rows, WORKING_SCORE)
-    error, posed = metrics.keypoint_error(rows, WORKING_SCORE)
+    everything = [(picture.hands, found) for picture, found in answers]
+    whole = [(picture.hands, found) for picture, found in answers if picture.complete]
+    judged = any(len(true) for true, _ in whole)
+    # A detector that never names a side is not scored on sides.
+    names_sides = any((found.sides != UNKNOWN).any() for _, found in answers)
+    sized = {
+        size: metrics.mean_average_precision(whole, size=size)
+        for size in ("small", "medium", "large")
+    }
+    handedness, sided = (
+        metrics.handedness_accuracy(everything, WORKING_SCORE) if names_sides else (nan, 0)
+    )
+    error, posed = keypoint_error(everything, WORKING_SCORE)
     return SourceResult(
         source=source,
-        pictures=len(rows),
-        hands=hands,
-        ap50=metrics.average_precision(rows) if judged else nan,
-        ap=metrics.mean_average_precision(rows) if judged else nan,
-        recall=metrics.recall(rows, WORKING_SCORE),
-        false_positives=metrics.false_positives(rows, WORKING_SCORE) if complete else nan,
+        pictures=len(answers),
+        hands=sum(len(true) for true, _ in everything),
+        ap50=metrics.average_precision(whole) if judged else nan,
+        ap=metrics.mean_average_precision(whole) if judged else nan,
+        ap50_sides=metrics.mean_average_precision(whole, (0.5,), True) if names_sides else nan,
+        ap_sides=metrics.mean_average_precision(whole, COCO_IOUS, True) if names_sides else nan,
+        ap_small=sized["small"],
+        ap_medium=sized["medium"],
+        ap_large=sized["large"],
+        small=metrics.hands_of_size(whole, "small"),
+        medium=metrics.hands_of_size(whole, "medium"),
+        large=metrics.hands_of_size(whole, "large"),
+        recall=metrics.recall(everything, WORKING_SCORE),
+        false_positives=metrics.false_positives(whole, WORKING_SCORE),
         handedness=handedness,
         sided=sided,
         keypoint_error=error,
         posed=posed,
+        pck=pck(everything, PCK_SHARE, WORKING_SCORE)[0],
+        ap_keypoints=keypoint_average_precision(whole) if judged else nan,
     )
 
 
-def _cell(value: float, width: int, digits: int) -> str:
-    return " " * (width - 1) + "-" if np.isnan(value) else f"{value:{width}.{digits}f}"
+def pictures_per_second(find: Finder, pictures: Sequence[TruePicture], seconds: float) -> float:
+    """Pictures a second, one by one, without reading the files.
+
+    Args:
+        find: the detector, with the score it would work with.
+        pictures: at least one; they are repeated until the time is over.
+        seconds: to measure for, after three pictures to warm up.
+    """
+    frames = [(picture.file, read_image(picture.file)) for picture in pictures]
+    for file, image in frames[:_WARM_UP]:
+        find(file, image)
+    count, begin = 0, time.perf_counter()
+    while (spent := time.perf_counter() - begin) < seconds or count < len(frames):
+        find(*frames[count % len(frames)])
+        count += 1
+    return count / spent

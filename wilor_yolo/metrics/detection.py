@@ -1,9 +1,8 @@
-"""Measures of a hand detector: pure functions on boxes, sides and keypoints.
+"""Measures of a hand detector's boxes and sides: pure functions.
 
-Average precision follows COCO: predictions of all pictures are sorted by score, each is matched to
-the free true box of highest IoU in its picture, and precision is read at 101 recalls from its upper
-envelope. A true hand of unknown side (`UNKNOWN`) counts for the class-agnostic measures; in the
-class-aware ones it is neither asked for nor held against a prediction that finds it.
+Average precision follows COCO (`precision_curve.py`). A true hand of unknown side (`UNKNOWN`)
+counts for the class-agnostic measures; in the class-aware ones it is neither asked for nor held
+against a prediction that finds it. Measures of keypoints: `detection_keypoints.py`.
 """
 
 from __future__ import annotations
@@ -14,19 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
+from .precision_curve import Question, area_under_curve, match
 
 __all__ = [
     "COCO_IOUS",
     "KEYPOINT_SIGMAS",
+    "SIZES",
     "UNKNOWN",
     "PictureHands",
+    "Pictures",
+    "at_least",
     "average_precision",
     "box_iou",
     "false_positives",
+    "found_hands",
     "handedness_accuracy",
-    "keypoint_error",
+    "hands_of_size",
     "mean_average_precision",
     "recall",
+    "scores_of",
 ]
 
 COCO_IOUS = tuple(np.arange(50, 100, 5) / 100)  # paper section 5.1: AP at 0.5, mAP at 0.5:0.05:0.95
@@ -37,7 +42,13 @@ KEYPOINT_SIGMAS = (
     *(0.022, 0.026, 0.017, 0.021, 0.021, 0.032, 0.020, 0.019, 0.022, 0.031),
 )
 UNKNOWN = -1  # side of a true hand nobody knows the side of
-_RECALLS = np.linspace(0, 1, 101)
+# COCO's sizes by the area of the true box, px: beyond 32 and 96 px squared.
+SIZES = {
+    "all": (0.0, np.inf),
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, np.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -84,56 +95,48 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return shared / np.maximum(area_1[:, None] + area_2[None] - shared, 1e-9)
 
 
-def average_precision(pictures: Pictures, iou: float = 0.5, side: int | None = None) -> float:
-    """COCO average precision at one IoU; NaN when no such hand is there to be found.
+def average_precision(
+    pictures: Pictures, iou: float = 0.5, side: int | None = None, size: str = "all"
+) -> float:
+    """COCO average precision of boxes at one IoU; NaN when no such hand is there to be found.
 
     Args:
         pictures: true and predicted hands of each picture.
         iou: from which a predicted box counts as found.
         side: LEFT or RIGHT asks for hands of that side only; None ignores sides.
+        size: one of `SIZES`; hands of other sizes are neither asked for nor held against anyone.
     """
-    scores, hits, wanted = [], [], 0
-    for true, predicted in pictures:
-        asked, given = _of_side(true, predicted, side)
-        wanted += int(asked.sum())
-        match = _match(true, predicted, iou, side)[given]
-        # A prediction on a hand of unknown side is neither right nor wrong.
-        counted = np.array([m < 0 or asked[m] for m in match], bool)
-        scores.append(_scores(predicted)[given][counted])
-        hits.append((match >= 0)[counted])
-    if wanted == 0:
-        return float("nan")
-    order = np.argsort(-np.concatenate(scores), kind="stable")
-    found = np.cumsum(np.concatenate(hits)[order])
-    if len(found) == 0:
-        return 0.0
-    reached = found / wanted
-    precision = np.maximum.accumulate((found / np.arange(1, len(found) + 1))[::-1])[::-1]
-    at = np.searchsorted(reached, _RECALLS, side="left")
-    return float(np.append(precision, 0.0)[at].mean())
+    return area_under_curve(_questions(pictures, side, size), iou)
 
 
 def mean_average_precision(
-    pictures: Pictures, ious: Sequence[float] = COCO_IOUS, by_side: bool = False
+    pictures: Pictures,
+    ious: Sequence[float] = COCO_IOUS,
+    by_side: bool = False,
+    size: str = "all",
 ) -> float:
     """Mean of :func:`average_precision` over `ious`, and over both sides if `by_side`.
 
     A side without true hands is left out of the mean; NaN without any true hand.
     """
-    values = [
-        average_precision(pictures, iou, side)
-        for side in ((LEFT, RIGHT) if by_side else (None,))
-        for iou in ious
-    ]
+    values = []
+    for side in (LEFT, RIGHT) if by_side else (None,):
+        questions = _questions(pictures, side, size)
+        values += [area_under_curve(questions, iou) for iou in ious]
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")
+
+
+def hands_of_size(pictures: Pictures, size: str) -> int:
+    """How many true hands are of a size."""
+    return sum(int(_in_range(true.boxes, size).sum()) for true, _ in pictures)
 
 
 def recall(pictures: Pictures, score: float, iou: float = 0.5) -> float:
     """Share of true hands found by predictions of at least `score`, sides ignored; NaN if none."""
     wanted = sum(len(true) for true, _ in pictures)
     found = sum(
-        int((_match(true, _at_least(predicted, score), iou, None) >= 0).sum())
+        int((found_hands(true, at_least(predicted, score), iou) >= 0).sum())
         for true, predicted in pictures
     )
     return found / wanted if wanted else float("nan")
@@ -143,8 +146,8 @@ def false_positives(pictures: Pictures, score: float, iou: float = 0.5) -> float
     """Predictions of at least `score` that lie on no true hand, a picture; NaN without pictures."""
     wrong = 0
     for true, predicted in pictures:
-        kept = _at_least(predicted, score)
-        wrong += int((_match(true, kept, iou, None) < 0).sum())
+        kept = at_least(predicted, score)
+        wrong += int((found_hands(true, kept, iou) < 0).sum())
     return wrong / len(pictures) if pictures else float("nan")
 
 
@@ -154,8 +157,8 @@ def handedness_accuracy(
     """Share of found hands of known side whose side is right, and how many those hands are."""
     right = count = 0
     for true, predicted in pictures:
-        kept = _at_least(predicted, score)
-        match = _match(true, kept, iou, None)
+        kept = at_least(predicted, score)
+        match = found_hands(true, kept, iou)
         for prediction, hand in enumerate(match):
             if hand >= 0 and true.sides[hand] != UNKNOWN:
                 count += 1
@@ -163,68 +166,50 @@ def handedness_accuracy(
     return (right / count if count else float("nan")), count
 
 
-def keypoint_error(pictures: Pictures, score: float = 0.0, iou: float = 0.5) -> tuple[float, int]:
-    """Mean keypoint distance on found hands in units of the hand's size, and the hands counted.
-
-    The size of a hand is the larger side of its true box.
-    """
-    errors = []
-    for true, predicted in pictures:
-        kept = _at_least(predicted, score)
-        if true.keypoints is None or kept.keypoints is None:
-            continue
-        for prediction, hand in enumerate(_match(true, kept, iou, None)):
-            if hand < 0 or np.isnan(true.keypoints[hand]).all():
-                continue
-            distance = np.linalg.norm(kept.keypoints[prediction] - true.keypoints[hand], axis=-1)
-            size = (true.boxes[hand, 2:] - true.boxes[hand, :2]).max()
-            errors.append(np.nanmean(distance) / max(size, 1e-9))
-    return (float(np.mean(errors)) if errors else float("nan")), len(errors)
+def found_hands(true: PictureHands, predicted: PictureHands, iou: float) -> np.ndarray:
+    """For each predicted hand the index of the true one it finds, or -1; sides ignored."""
+    overlap = box_iou(predicted.boxes, true.boxes)
+    return match(overlap, scores_of(predicted), iou, [np.ones(len(true), bool)])
 
 
-def _scores(predicted: PictureHands) -> np.ndarray:
+def scores_of(predicted: PictureHands) -> np.ndarray:
+    """The scores of predicted hands, which must have some."""
     if predicted.scores is None:
         raise ValueError("predicted hands need scores")
     return predicted.scores
 
 
-def _at_least(hands: PictureHands, score: float) -> PictureHands:
-    keep = _scores(hands) >= score
+def at_least(hands: PictureHands, score: float) -> PictureHands:
+    """The predicted hands of at least that score."""
+    keep = scores_of(hands) >= score
     return PictureHands(
         hands.boxes[keep],
         hands.sides[keep],
-        _scores(hands)[keep],
+        scores_of(hands)[keep],
         None if hands.keypoints is None else hands.keypoints[keep],
     )
 
 
-def _of_side(
-    true: PictureHands, predicted: PictureHands, side: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Masks of the true hands asked for and of the predictions that answer."""
-    if side is None:
-        return np.ones(len(true), bool), np.ones(len(predicted), bool)
-    return true.sides == side, predicted.sides == side
+def _questions(pictures: Pictures, side: int | None, size: str) -> list[Question]:
+    return [_question(true, predicted, side, size) for true, predicted in pictures]
 
 
-def _match(true: PictureHands, predicted: PictureHands, iou: float, side: int | None) -> np.ndarray:
-    """For each prediction the index of the true hand it finds, or -1; best scores choose first.
+def _question(true: PictureHands, predicted: PictureHands, side: int | None, size: str) -> Question:
+    given = slice(None) if side is None else predicted.sides == side
+    boxes = predicted.boxes[given]
+    asked = np.ones(len(true), bool) if side is None else true.sides == side
+    unsure = np.zeros(len(true), bool) if side is None else true.sides == UNKNOWN
+    fits = _in_range(true.boxes, size)
+    return Question(
+        likeness=box_iou(boxes, true.boxes),
+        scores=scores_of(predicted)[given],
+        wanted=asked & fits,
+        tolerated=unsure | (asked & ~fits),
+        judged=_in_range(boxes, size),
+    )
 
-    With a `side`, only predictions of that side are matched, to true hands of that side first and
-    then to hands of unknown side.
-    """
-    match = np.full(len(predicted), -1)
-    asked, given = _of_side(true, predicted, side)
-    overlap = box_iou(predicted.boxes, true.boxes)
-    free = np.ones(len(true), bool)
-    rounds = [asked] if side is None else [asked, true.sides == UNKNOWN]
-    for index in np.argsort(-_scores(predicted), kind="stable"):
-        if not given[index]:
-            continue
-        for allowed in rounds:
-            candidates = np.where(allowed & free, overlap[index], 0.0)
-            if candidates.size and candidates.max() >= iou:
-                match[index] = int(candidates.argmax())
-                free[match[index]] = False
-                break
-    return match
+
+def _in_range(boxes: np.ndarray, size: str) -> np.ndarray:
+    low, high = SIZES[size]
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return (area >= low) & (area <= high)

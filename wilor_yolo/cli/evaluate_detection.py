@@ -1,0 +1,215 @@
+"""``wilor-yolo evaluate detection``: a detector, or a peer, on pictures whose hands are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import HandError
+from .data_sets import open_pictures
+from .evaluate_sets import progress
+from .folder import new_folder
+from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole
+from .peers import Peer, open_peer
+
+if TYPE_CHECKING:
+    from ..data.yolo_labels import HandLabel
+    from ..evaluate.detection import Answer, SourceResult
+    from ..evaluate.detection_table import Runner
+    from ..evaluate.true_pictures import TruePicture
+    from ..metrics.detection import PictureHands
+
+__all__ = ["HELP", "detection", "true_pictures"]
+
+_FORMATS = (
+    *("coco-wholebody", "oxford-hands", "whim", "egohands", "halpe", "ultralytics-hands"),
+    *("freihand", "ho3d", "h2o3d", "interhand", "dexycb"),
+)
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """The keys of ``evaluate detection``."""
+
+    data: str = key(..., text, "folder with a labels.jsonl, data YAML, or root of a format=")
+    format: str | None = key(
+        None, maybe(choice(*_FORMATS)), "layout of data: " + ", ".join(_FORMATS), "by its name"
+    )
+    split: str | None = key(
+        None, maybe(choice("train", "val", "test")), "of it", "val of a YAML, else test"
+    )
+    images: str | None = key(None, maybe(text), "folder of the pictures where they lie apart")
+    detector: str | None = key(
+        None,
+        maybe(text),
+        "any model Ultralytics reads, mediapipe, or a .json of detections (docs/annotate.md)",
+        "the shipped weights",
+    )
+    mediapipe: str | None = key(
+        None, maybe(text), "mediapipe's wheel, or a folder with its files", "the cache"
+    )
+    imgsz: int | None = key(
+        None, maybe(whole(32)), "longer side of the picture the detector sees, px", "its own"
+    )
+    device: str | None = key(None, maybe(text), "cpu, 0, mps", "Ultralytics' choice")
+    limit: int | None = key(None, maybe(whole(1)), "so many pictures, spread evenly")
+    seconds: float = key(5.0, number(0), "to time it for; 0: not at all")
+    out: str | None = key(None, maybe(text), "folder for scores.json and detections.json", "none")
+
+
+HELP = f"""\
+detection: boxes, sides and keypoints; AP as in Table 1 of the paper [defaults]:
+{describe_keys(DetectionOptions)}
+"""
+
+
+def detection(args: Sequence[str]) -> int:
+    """Run ``evaluate detection``."""
+    options = read_keys(DetectionOptions, args, "evaluate detection")
+    from ..evaluate.detection import ask, pictures_per_second, tabulate
+    from ..evaluate.detection_table import Runner, format_table, table_1
+
+    pictures = true_pictures(options.data, options.format, options.split, options.images)
+    if options.limit is not None:
+        step = max(1, len(pictures) // options.limit)
+        pictures = pictures[::step][: options.limit]
+    peer = open_peer(options.detector, options.imgsz, options.device, options.mediapipe)
+    with progress("pictures") as report:
+        answers = ask(peer.find, pictures, report)
+    fps = float("nan")
+    if options.seconds and peer.work is not None:
+        fps = pictures_per_second(peer.work, _some(pictures), options.seconds)
+    rows = tabulate(answers)
+    runner = Runner(peer.name, peer.megabytes, peer.parameters, fps)
+    print(runner)
+    print(format_table(rows))
+    if options.format is not None and (beside := table_1(options.format, runner, rows[-1])):
+        print(f"\n{beside}")
+    if options.out is not None:
+        _write(new_folder(options.out), options, peer, runner, rows, answers)
+    return 0
+
+
+def true_pictures(
+    data: str, format: str | None = None, split: str | None = None, images: str | None = None
+) -> list[TruePicture]:
+    """The pictures of a set in any layout we read.
+
+    Raises:
+        HandError: there is no such set, or some of it is broken.
+    """
+    path = Path(data)
+    if format is not None:
+        pictures = _of_format(format, data, split or "test", images)
+    elif path.suffix in {".yaml", ".yml"}:
+        pictures = _of_yaml(path, split or "val")
+    else:
+        from ..evaluate.true_pictures import pictures_of_records
+
+        pictures = pictures_of_records(path)
+    if not pictures:
+        raise HandError(f"{data} has no pictures with known hands; check data= and split=.")
+    return pictures
+
+
+def _of_format(format: str, root: str, split: str, images: str | None) -> list[TruePicture]:
+    from ..data.raw_hand import ReadReport
+    from ..evaluate.true_pictures import TruePicture
+
+    # A number over part of a set is not the set's: broken samples stop.
+    report = ReadReport(strict=True)
+    pictures = [
+        TruePicture(picture.file, picture.source, _true_hands(picture.labels))
+        for picture in open_pictures(format, root, split, images, report)
+    ]
+    print(str(report)) if report.left_out else None
+    return pictures
+
+
+def _of_yaml(path: Path, split: str) -> list[TruePicture]:
+    from ..data.yolo_labels import label_path, read_labels
+    from ..data.yolo_set import picture_files, read_data_yaml, sides_of_names
+    from ..evaluate.true_pictures import TruePicture
+    from ..images import picture_size
+
+    sides = sides_of_names(read_data_yaml(path))
+    pictures = []
+    for file in picture_files(path, [split]).get(split, []):
+        labels = read_labels(label_path(file), picture_size(file), sides)
+        pictures.append(TruePicture(file, path.stem, _true_hands(labels)))
+    return pictures
+
+
+def _true_hands(labels: Sequence[HandLabel]) -> PictureHands:
+    from ..metrics.detection import UNKNOWN, PictureHands
+    from ..skeleton import NUM_JOINTS, SIDE_NAMES
+
+    keypoints = np.full((len(labels), NUM_JOINTS, 2), np.nan)
+    for row, label in zip(keypoints, labels, strict=True):
+        if label.keypoints is not None:
+            known = label.keypoints[:, 2] > 0
+            row[known] = label.keypoints[known, :2]
+    return PictureHands(
+        np.array([label.box for label in labels]).reshape(-1, 4),
+        np.array([label.side if label.side in SIDE_NAMES else UNKNOWN for label in labels], int),
+        None,
+        keypoints,
+    )
+
+
+def _some(pictures: Sequence[TruePicture], most: int = 30) -> list[TruePicture]:
+    return list(pictures[:: max(1, len(pictures) // most)][:most])
+
+
+def _write(
+    out: Path,
+    options: DetectionOptions,
+    peer: Peer,
+    runner: Runner,
+    rows: Sequence[SourceResult],
+    answers: Sequence[Answer],
+) -> None:
+    from ..data.yolo_set import write_text
+    from .weights import sha256
+
+    files = {file.name: sha256(file) for file in peer.files if file.is_file()}
+    scores: dict[str, Any] = {
+        "detector": peer.name,
+        "sha256": files,
+        "data": options.data,
+        "format": options.format,
+        "split": options.split,
+        "pictures": len(answers),
+        "imgsz": options.imgsz,
+        "pictures_per_second": None if np.isnan(runner.fps) else runner.fps,
+        "megabytes": None if np.isnan(runner.megabytes) else runner.megabytes,
+        "parameters": runner.parameters,
+        "results": [row.numbers() for row in rows],
+    }
+    write_text(out / "scores.json", json.dumps(scores, indent=1))
+    found = [{"file": str(p.file), "hands": _hands_json(hands)} for p, hands in answers]
+    write_text(out / "detections.json", json.dumps({"detections": found}))
+    print(f"Written to {out}")
+
+
+def _hands_json(found: PictureHands) -> list[dict[str, Any]]:
+    """The hands in the layout that a .json of detections has."""
+    from ..skeleton import SIDE_NAMES
+
+    hands = []
+    for i in range(len(found)):
+        assert found.scores is not None
+        hand: dict[str, Any] = {
+            "box": np.round(found.boxes[i], 2).tolist(),
+            "confidence": round(float(found.scores[i]), 5),
+            "side": SIDE_NAMES.get(int(found.sides[i]), "unknown"),
+        }
+        if found.keypoints is not None:
+            hand["keypoints"] = np.round(found.keypoints[i], 2).tolist()
+        hands.append(hand)
+    return hands

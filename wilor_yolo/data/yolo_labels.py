@@ -1,0 +1,158 @@
+"""YOLO-pose label files of hands: one line a hand, written, read and judged.
+
+A line is `class cx cy w h` and 21 times `x y visibility`, over the picture's size. Classes: LEFT,
+RIGHT, and `UNKNOWN_SIDE` for a hand whose side nobody knows. Visibility: 2 seen, 1 hidden but its
+place is known, 0 unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..detect.sides import UNKNOWN_SIDE
+from ..errors import HandError
+from ..skeleton import LEFT, NUM_JOINTS, RIGHT
+
+__all__ = [
+    "FIELDS",
+    "HandLabel",
+    "fault_of",
+    "label_path",
+    "label_text",
+    "parse_label",
+    "read_labels",
+]
+
+FIELDS = 5 + 3 * NUM_JOINTS
+_BARE = 5  # class and box
+_LENGTHS = (_BARE, _BARE + 2 * NUM_JOINTS, FIELDS)
+_OURS = {LEFT: LEFT, RIGHT: RIGHT, UNKNOWN_SIDE: UNKNOWN_SIDE}
+_LEAST_SIDE = 2.0  # px in the picture; less of a hand shows nothing
+
+
+@dataclass(frozen=True)
+class HandLabel:
+    """One hand of a picture.
+
+    Attributes:
+        box: (4,) xyxy px.
+        side: LEFT, RIGHT or UNKNOWN_SIDE.
+        keypoints: (21, 3) x px, y px, visibility, or None.
+    """
+
+    box: np.ndarray
+    side: int
+    keypoints: np.ndarray | None = None
+
+    def shifted(self, x: float, y: float) -> HandLabel:
+        """The same hand in a picture whose origin lies at (x, y) of this one."""
+        keypoints = None if self.keypoints is None else self.keypoints - (x, y, 0)
+        return HandLabel(self.box - (x, y, x, y), self.side, keypoints)
+
+    def shows(self, size: tuple[int, int]) -> bool:
+        """Whether something of the box lies in a picture of (width, height) px."""
+        low, high = np.clip(self.box.reshape(2, 2), 0, size)
+        return bool((high - low).min() >= _LEAST_SIDE)
+
+    def line(self, size: tuple[int, int]) -> str:
+        """Its line for a picture of (width, height) px; what lies outside is cut or unknown."""
+        low, high = np.clip(self.box.reshape(2, 2) / size, 0, 1)
+        values = [str(self.side), *(f"{v:.6f}" for v in (*((low + high) / 2), *(high - low)))]
+        keypoints = np.zeros((NUM_JOINTS, 3))
+        if self.keypoints is not None:
+            place = self.keypoints[:, :2] / size
+            known = (self.keypoints[:, 2] > 0) & ((place >= 0) & (place <= 1)).all(1)
+            keypoints[known] = np.column_stack((place, self.keypoints[:, 2]))[known]
+        for x, y, visibility in keypoints:
+            values += [f"{x:.6f}", f"{y:.6f}", str(int(visibility))]
+        return " ".join(values)
+
+
+def label_text(labels: Iterable[HandLabel], size: tuple[int, int]) -> str:
+    """The label file of a picture of (width, height) px."""
+    return "".join(label.line(size) + "\n" for label in labels)
+
+
+def read_labels(
+    path: Path, size: tuple[int, int], sides: Mapping[int, int] = _OURS
+) -> tuple[HandLabel, ...]:
+    """The hands of a label file, px of a picture of (width, height); none without a file.
+
+    Lines of other sets are read too: boxes alone, and keypoints without visibility (a keypoint in
+    the corner is unknown then).
+
+    Args:
+        path: the file.
+        size: (width, height) px.
+        sides: side of each class; by default ours.
+
+    Raises:
+        HandError: a line that is no hand's; the message names it.
+    """
+    if not path.is_file():
+        return ()
+    labels = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            try:
+                labels.append(parse_label(line.split(), size, sides))
+            except (HandError, ValueError) as error:
+                raise HandError(f"{path}:{number}: {error}") from None
+    return tuple(labels)
+
+
+def parse_label(
+    values: Sequence[str], size: tuple[int, int], sides: Mapping[int, int] = _OURS
+) -> HandLabel:
+    """The hand of the values of one line; see :func:`read_labels`."""
+    if len(values) not in _LENGTHS:
+        raise HandError(f"{len(values)} values, a hand has {FIELDS} (class, box, 21 keypoints)")
+    numbers = np.array(values, np.float64)
+    if not np.isfinite(numbers).all():
+        raise HandError("not all values are finite")
+    if numbers[0] not in sides:
+        raise HandError(f"class {values[0]}; known are {', '.join(map(str, sorted(sides)))}")
+    middle, half = numbers[1:3] * size, numbers[3:5] * size / 2
+    box = np.concatenate((middle - half, middle + half))
+    points = np.zeros((NUM_JOINTS, 3))
+    if len(values) > _BARE:
+        given = numbers[_BARE:].reshape(NUM_JOINTS, -1)
+        points[:, :2] = given[:, :2] * size
+        points[:, 2] = given[:, 2] if given.shape[1] > 2 else 2 * given.any(1)
+    return HandLabel(box, sides[int(numbers[0])], points if points[:, 2].any() else None)
+
+
+def label_path(picture: Path) -> Path:
+    """Where the labels of a picture are, by Ultralytics' rule: the last folder of its path that is
+    named `images` becomes `labels`."""
+    parts = list(picture.parts)
+    if "images" in parts:
+        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def fault_of(values: Sequence[str]) -> str | None:
+    """What is wrong with the values of one line, or None."""
+    if len(values) != FIELDS:
+        return f"{len(values)} values, a hand has {FIELDS} (class, box, 21 keypoints)"
+    try:
+        numbers = np.array(values, np.float64)
+    except ValueError:
+        return "not all values are numbers"
+    if not np.isfinite(numbers).all():
+        return "not all values are finite"
+    if numbers[0] not in (LEFT, RIGHT, UNKNOWN_SIDE):
+        return f"class {values[0]}; 0 is left, 1 right, 2 unknown"
+    box, points = numbers[1:5], numbers[5:].reshape(NUM_JOINTS, 3)
+    if box.min() < 0 or box.max() > 1 or box[2:].min() <= 0:
+        return "the box does not lie in the picture"
+    if not np.isin(points[:, 2], (0, 1, 2)).all():
+        return "visibility of a keypoint is not 0, 1 or 2"
+    outside = ((points[:, :2] < 0) | (points[:, :2] > 1)).any(1) & (points[:, 2] > 0)
+    if outside.any():
+        return f"{outside.sum()} known keypoints lie outside the picture; their visibility is 0"
+    return None
