@@ -231,6 +231,18 @@ def test_bad_input_is_logged_and_the_rest_goes_on(
     assert failed["time"] == pytest.approx(0.4) and "a bad day" in failed["what"]
 
 
+def test_a_torn_video_is_used_as_far_as_it_goes_and_named(
+    tmp_path: Path, clip: Path, square_finder
+) -> None:
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    out = tmp_path / "out"
+    summary = job(out, square_finder()).run(clip)
+    assert summary.counts["videos cut short"] == 1 and 4 <= summary.counts["frames written"] <= 10
+    (row,) = (json.loads(line) for line in (out / "trouble.jsonl").read_text().splitlines())
+    assert row["file"] == str(clip) and 1 < row["time"] < 2 and "3.0 s" in row["what"]
+    assert job(out, square_finder()).run(clip).counts == {"videos done before": 1}
+
+
 def test_a_full_disk_is_logged_and_the_chunk_done_later(
     tmp_path: Path, clip: Path, square_finder, monkeypatch
 ) -> None:

@@ -135,6 +135,10 @@ class AnnotationJob:
             with VideoReader(item, self.settings.rate, self.settings.chunk) as reader:
                 for chunk, frames in _by_chunk(reader.frames(done)):
                     failed |= not self._chunk(f"{prefix}{chunk:05d}", frames)
+                if reader.cut_short:
+                    self._trouble(
+                        str(item.path), reader.end, reader.cut_short, "videos cut short"
+                    )
         except ImageError as error:
             self._trouble(str(item.path), 0.0, str(error), "videos unreadable")
             return

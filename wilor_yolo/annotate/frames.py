@@ -124,6 +124,10 @@ class VideoReader:
 
     Times are the container's, so that a variable frame rate is sampled evenly too.
 
+    Attributes:
+        length: seconds the container says there are; 0 if it says nothing.
+        end: seconds, where the frames ended; 0 before.
+
     Args:
         item: the video.
         rate: frames a second to take; 0 takes every frame.
@@ -144,7 +148,9 @@ class VideoReader:
             raise ImageError(f"{item.path} is damaged or no video we can read.")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if 0 < fps < 1000 else 30.0
+        self.length = max(float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0.0) / self.fps
         self.decoded = 0
+        self.end = 0.0
 
     def __enter__(self) -> VideoReader:
         return self
@@ -179,8 +185,17 @@ class VideoReader:
                     before = SampledFrame(name, time, chunk, scene, image)
                     yield before
             index += 1
+        self.end = last + 1 / self.fps if index else 0.0
         if not self.decoded:
             raise ImageError(f"{self._item.path} holds no frame that can be decoded.")
+
+    @property
+    def cut_short(self) -> str:
+        """After the last frame: what is missing of a torn file, one line; empty if nothing is."""
+        # A sound track may be longer than the pictures, and lengths are rounded.
+        if self.length - self.end <= max(1.0, 0.02 * self.length):
+            return ""
+        return f"the video ends at {self.end:.1f} s, its header says {self.length:.1f} s"
 
     def _time(self, index: int, last: float) -> float:
         """Seconds of the frame just grabbed; by its number when the container says nonsense."""

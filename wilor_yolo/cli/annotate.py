@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "run"]
 
 JOB_PICTURES = 100  # in a bundle, the unit of resuming for pictures
+_BAD = ("unreadable", "failures", "cut short", "chunks not written")  # ends of kinds of trouble
 
 
 def _names(value: str) -> tuple[str, ...]:
@@ -115,8 +116,7 @@ def run(args: list[str]) -> int:
     done = spread(partial(_worker, options), tasks, options.workers, options.engine)
     summary = collect(Path(options.out), tasks, done, _say)
     print(f"{options.out}: {summary}")
-    bad = [kind for kind in summary.counts if kind.endswith(("unreadable", "failures", "written"))]
-    bad = [kind for kind in bad if kind != "frames written"]
+    bad = [kind for kind in summary.counts if kind.endswith(_BAD)]
     if bad:
         print(f"see {Path(options.out) / 'trouble.jsonl'}", file=sys.stderr)
     return 1 if bad else 0
