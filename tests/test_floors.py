@@ -10,10 +10,10 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "wilor_yolo"
 
 FLOORS = {
-    0: {"skeleton", "geometry", "hands", "crops", "errors", "images"}
+    0: {"skeleton", "geometry", "hands", "crops", "errors", "images", "conventions", "joint_angles"}
     | {"released_crops", "unpickle"},
     1: {"mano", "samples", "shards", "records", "metrics", "render"}
-    | {"weights_dir", "dataset_files"},
+    | {"weights_dir", "dataset_files", "grids"},
     2: {"detect", "reconstruct"},
     3: {"pipeline", "sources", "spread"},
     4: {"visualize", "evaluate", "data", "synth", "annotate"},

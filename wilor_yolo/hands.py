@@ -16,12 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .conventions import (
+    ManoParameters,
+    MediapipeLandmarks,
+    SmplxHand,
+    mediapipe_landmarks,
+    smplx_hands,
+)
 from .errors import HandError
-from .geometry import mirror_axis_angle
+from .geometry import mirror_axis_angle, mirror_points, mirror_rotation
+from .joint_angles import JointAngles, joint_angles
 from .skeleton import LEFT, RIGHT, SIDE_NAMES
 
 if TYPE_CHECKING:
     import supervision as sv
+
 
 __all__ = ["SCHEMA", "Hands", "ManoParameters"]
 
@@ -42,27 +51,6 @@ _PER_HAND = (
     "cam_t",
     "scale",
 )
-
-
-@dataclass(frozen=True)
-class ManoParameters:
-    """Parameters for a MANO layer of one side (``flat_hand_mean=True``, no PCA).
-
-    Attributes:
-        side: ``"left"`` or ``"right"``.
-        global_orient: (3,) axis-angle, radians.
-        hand_pose: (45,) axis-angle of the 15 finger joints in MANO order, radians.
-        betas: (10,).
-        transl: (3,) metres, camera frame.
-        scale: what the posed model has to be multiplied by, before the translation.
-    """
-
-    side: str
-    global_orient: np.ndarray
-    hand_pose: np.ndarray
-    betas: np.ndarray
-    transl: np.ndarray
-    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +133,19 @@ class Hands:
         """Whether the 3D fields are there."""
         return self.vertices is not None
 
+    def need(self, name: str) -> np.ndarray:
+        """A field of reconstructed hands; of no hands an empty one.
+
+        Raises:
+            HandError: there are hands, and they are not reconstructed.
+        """
+        value = getattr(self, name)
+        if value is not None:
+            return value
+        if not len(self) and name in _SHAPES:
+            return np.zeros((0, *_SHAPES[name]), np.float32)
+        raise HandError(f"these hands have no {name}; reconstruct them with HandReconstructor.")
+
     @property
     def side(self) -> list[str]:
         """``"left"`` or ``"right"`` for each hand."""
@@ -153,16 +154,16 @@ class Hands:
     @property
     def distance(self) -> np.ndarray:
         """(N,) metres from the camera to the wrist."""
-        return np.linalg.norm(self._need("joints")[:, 0] + self._need("cam_t"), axis=-1)
+        return np.linalg.norm(self.need("joints")[:, 0] + self.need("cam_t"), axis=-1)
 
     def faces_of(self, index: int) -> np.ndarray:
         """(F, 3) triangles of one hand, counter-clockwise seen from outside for either side."""
-        faces = self._need("faces")
+        faces = self.need("faces")
         return faces if self.is_right[index] else faces[:, [0, 2, 1]]
 
     def camera_vertices(self, index: int) -> np.ndarray:
         """(778, 3) vertices of one hand in camera space, metres."""
-        return self._need("vertices")[index] + self._need("cam_t")[index]
+        return self.need("vertices")[index] + self.need("cam_t")[index]
 
     def to_mano(self, side: str | None = None) -> list[ManoParameters]:
         """Axis-angle MANO parameters, one entry a hand.
@@ -180,22 +181,65 @@ class Hands:
         import torch
 
         matrices = np.concatenate(
-            (self._need("global_orient")[:, None], self._need("hand_pose")), axis=1
+            (self.need("global_orient")[:, None], self.need("hand_pose")), axis=1
         )
         axis_angle = roma.rotmat_to_rotvec(torch.from_numpy(matrices)).numpy()
         result = []
         for i, own_side in enumerate(self.side):
             target = side or own_side
             pose = axis_angle[i] if target == "right" else mirror_axis_angle(axis_angle[i])
-            transl = self._need("cam_t")[i].copy()
+            transl = self.need("cam_t")[i].copy()
             if target != own_side:
                 transl[0] = -transl[0]
-            betas = self._need("betas")[i]
+            betas = self.need("betas")[i]
             scale = 1.0 if self.scale is None else float(self.scale[i])
             result.append(
                 ManoParameters(target, pose[0], pose[1:].reshape(45), betas, transl, scale)
             )
         return result
+
+    def to_smplx(self, forearm: np.ndarray | None = None) -> list[SmplxHand]:
+        """Finger poses and wrist rotations for an SMPL-X body, one entry a hand.
+
+        A body's wrist turns relative to its forearm, which a hand does not show: give the
+        forearms, from a body fit in this camera, to get the wrist as SMPL-X wants it.
+
+        Args:
+            forearm: (N, 3, 3) or (3, 3) rotation of the body's `left_elbow` or `right_elbow` joint
+                (the product along its chain) in the camera frame of this class (x right, y down).
+
+        Raises:
+            HandError: another shape, or the hands are not reconstructed.
+        """
+        return smplx_hands(self.to_mano(), forearm)
+
+    def to_mediapipe(self) -> MediapipeLandmarks:
+        """21 landmarks a hand in MediaPipe's order and frames, and wrist-relative for retargeting.
+
+        Raises:
+            HandError: the hands are not reconstructed.
+        """
+        orient = self.need("global_orient").copy()
+        orient[~self.is_right] = mirror_rotation(orient[~self.is_right])
+        return mediapipe_landmarks(
+            self.need("joints"),
+            self.need("cam_t"),
+            self.need("keypoints_2d"),
+            orient,
+            focal=float(self.need("K")[0, 0]) if len(self) else 1.0,
+            image_size=self.image_size,
+            side=self.side,
+        )
+
+    def joint_angles(self) -> JointAngles:
+        """Flexion and abduction of the 15 finger joints of each hand, degrees.
+
+        Raises:
+            HandError: the hands are not reconstructed.
+        """
+        joints = self.need("joints").copy()
+        joints[~self.is_right] = mirror_points(joints[~self.is_right])
+        return joint_angles(self.need("global_orient"), self.need("hand_pose"), joints)
 
     def to_detections(self) -> sv.Detections:
         """The hands as `supervision.Detections`."""
@@ -274,12 +318,6 @@ class Hands:
         if not isinstance(data, dict):
             raise HandError(f"{path} holds no hands data (expected a JSON object).")
         return cls.from_dict(data)
-
-    def _need(self, name: str) -> np.ndarray:
-        value = getattr(self, name)
-        if value is None:
-            raise HandError(f"these hands have no {name}; reconstruct them with HandReconstructor.")
-        return value
 
 
 _DTYPES: dict[str, type] = {"is_right": np.bool_, "track_id": np.int64, "faces": np.int32}
