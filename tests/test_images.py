@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from wilor_yolo.errors import ImageError
-from wilor_yolo.images import exif_focal, read_image
+from wilor_yolo.images import exif_focal, picture_size, read_image
 
 # Four flat quarters, RGB: survives JPEG, palettes and scaling to a few levels.
 CORNERS = {"nw": (255, 0, 0), "ne": (0, 255, 0), "sw": (0, 0, 255), "se": (200, 200, 200)}
@@ -136,6 +136,7 @@ def test_every_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -
     exif[0x0112] = orientation
     stored.save(tmp_path / f"a.{suffix}", exif=exif, quality=98)
     assert_quarters(read_image(tmp_path / f"a.{suffix}"), tolerance=12)
+    assert picture_size(tmp_path / f"a.{suffix}") == (60, 40)
 
 
 def test_smallest_and_widest(tmp_path: Path) -> None:
@@ -143,6 +144,10 @@ def test_smallest_and_widest(tmp_path: Path) -> None:
     assert read_image(tmp_path / "one.png").tolist() == [[[7, 8, 9]]]
     Image.new("RGB", (20_000, 30), (1, 2, 3)).save(tmp_path / "wide.jpg")
     assert read_image(tmp_path / "wide.jpg").shape == (30, 20_000, 3)
+    assert picture_size(tmp_path / "wide.jpg") == (20_000, 30)
+    (tmp_path / "no.jpg").write_bytes(b"no picture")
+    with pytest.raises(ImageError, match="no picture we can read"):
+        picture_size(tmp_path / "no.jpg")
 
 
 def _noise(format: str, **options: object) -> bytes:

@@ -1,0 +1,164 @@
+"""Hand detectors side by side in one run, on the same pictures: speed and precision.
+
+    python benchmarks/detectors.py --data pictures --mediapipe mediapipe-0.10.21-....whl \\
+        [--weights hand-n.pt hand-s.pt] [--sizes 320 640] [--backends torch onnx openvino]
+
+Ours run in torch and as exports made by this script, MediaPipe Hands as its two networks on
+OpenVINO. Precision is that of `wilor-yolo evaluate detection`: MediaPipe is asked for every hand
+it can give, down to scores it would hide in use. Speed is that of use: score from 0.25 up,
+MediaPipe at its own thresholds; a picture at a time from memory to hands, letterboxing and
+suppression included. The detectors take turns, a few pictures each, so that other work on the
+machine hits all of them alike. Pictures a second are given by the clock, and by the processor time
+of the process: on one core the second is what that core would give if it were free. (ONNX
+Runtime's threads wait actively, which counts as processor time.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+BACKENDS = {"torch": None, "onnx": "onnx", "openvino": "openvino"}
+TURN = 8  # pictures a detector runs before the next one does
+HEADLINE = ("subhi", "hand_graph_cnn")  # sources with complete boxes that no training has seen
+
+
+@dataclass
+class Candidate:
+    """A detector with what was measured of it."""
+
+    label: str
+    peer: object
+    clock: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def exported(weights: Path, backend: str, size: int, folder: Path) -> Path:
+    """The weights for a backend; input of any shape up to `size` px, as torch gets it."""
+    from wilor_yolo import HandDetector
+
+    if backend == "torch":
+        return weights
+    copy = folder / f"{weights.stem}-{backend}-{size}.pt"
+    shutil.copy(weights, copy)
+    made = HandDetector(copy).export(format=backend, imgsz=size, dynamic=True, verbose=False)
+    return Path(made)
+
+
+def candidates(args: argparse.Namespace, folder: Path) -> Iterator[Candidate]:
+    """Ours by weights, size and backend, then MediaPipe."""
+    from wilor_yolo.cli.peers import open_peer
+
+    for weights in args.weights:
+        for size in args.sizes:
+            for backend in args.backends:
+                file = exported(weights, backend, size, folder)
+                yield Candidate(f"{weights.stem} {size} {backend}", open_peer(str(file), size))
+    if args.mediapipe is not None:
+        yield Candidate("mediapipe", open_peer("mediapipe", mediapipe=args.mediapipe))
+
+
+def time_in_turns(entries: Sequence[Candidate], pictures: Sequence, rounds: int) -> None:
+    """Add seconds a picture, by the clock and of the processor, for each round."""
+    from wilor_yolo.images import read_image
+
+    frames = [(picture.file, read_image(picture.file)) for picture in pictures]
+    for number in range(-1, rounds):  # the first warms up
+        for entry in entries:
+            begin, used = time.perf_counter(), time.process_time()
+            for step in range(TURN):
+                entry.peer.work(*frames[(max(number, 0) * TURN + step) % len(frames)])
+            if number >= 0:
+                entry.clock.append((time.perf_counter() - begin) / TURN)
+                entry.processor.append((time.process_time() - used) / TURN)
+
+
+def score(entry: Candidate, pictures: Sequence) -> None:
+    """Precision over all pictures whose boxes are complete, and what the hard sources say."""
+    from wilor_yolo.evaluate.detection import ask, measure
+
+    answers = ask(entry.peer.find, pictures)
+    everything = measure("all", answers)
+    hard = measure("hard", [a for a in answers if a[0].source in HEADLINE])
+    true_sides = measure("sides", [a for a in answers if a[0].source == "hand_graph_cnn"])
+    varied = measure("rps", [a for a in answers if a[0].source == "rps_sxsw"])
+    empty = measure("none", [a for a in answers if a[0].source == "no_hands"])
+    entry.scores = {
+        "AP50": everything.ap50,
+        "mAP": everything.ap,
+        "AP50 hard": hard.ap50,
+        "mAP hard": hard.ap,
+        "recall rps": varied.recall,
+        "FP/pic none": empty.false_positives,
+        "side": true_sides.handedness,
+    }
+
+
+def report(entries: Sequence[Candidate]) -> str:
+    """A Markdown table; speed as the median of the rounds."""
+    names = list(entries[0].scores)
+    heads = ["detector", "MB", "pictures/s", "of a free core", "x MediaPipe", *names]
+    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+    base = [1 / np.median(e.processor) for e in entries if e.label == "mediapipe"]
+    for entry in entries:
+        free = 1 / np.median(entry.processor)
+        cells = [entry.label, f"{entry.peer.megabytes:.1f}", f"{1 / np.median(entry.clock):.1f}"]
+        cells += [f"{free:.1f}", f"{free / base[0]:.2f}" if base else "-"]
+        cells += [f"{value:.3f}" for value in entry.scores.values()]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    from wilor_yolo.cli.evaluate_detection import true_pictures
+    from wilor_yolo.cli.weights import sha256
+    from wilor_yolo.weights_dir import shipped
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder with labels.jsonl, or a data YAML")
+    parser.add_argument("--mediapipe", help="mediapipe's wheel or a folder with its files")
+    parser.add_argument("--weights", type=Path, nargs="+", default=[shipped("hand-n.pt")])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
+    parser.add_argument("--backends", choices=BACKENDS, nargs="+", default=list(BACKENDS))
+    parser.add_argument("--pictures", type=int, default=300, help="for precision, spread evenly")
+    parser.add_argument("--rounds", type=int, default=8, help=f"of {TURN} pictures each, for speed")
+    parser.add_argument("--out", type=Path, help="JSON with all numbers")
+    args = parser.parse_args()
+
+    pictures = true_pictures(args.data)
+    pictures = pictures[:: max(1, len(pictures) // args.pictures)]
+    with tempfile.TemporaryDirectory() as folder:
+        entries = list(candidates(args, Path(folder)))
+        timed = pictures[:: max(1, len(pictures) // (TURN * args.rounds))]
+        time_in_turns(entries, timed, args.rounds)
+        for entry in entries:
+            score(entry, pictures)
+            print(entry.label, file=sys.stderr)
+    print(f"{len(pictures)} pictures, {len(timed)} of them timed, {args.rounds} rounds")
+    for weights in args.weights:
+        print(f"{weights.name} {sha256(weights)[:12]}")
+    print(report(entries))
+    if args.out is not None:
+        numbers = {
+            e.label: {"clock": e.clock, "processor": e.processor, **e.scores} for e in entries
+        }
+        when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        record = {"when": when, "machine": platform.platform(), "detectors": numbers}
+        args.out.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
