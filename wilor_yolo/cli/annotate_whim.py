@@ -24,7 +24,7 @@ HELP = f"""\
 whim: frames of downloaded videos for the released WHIM labels, boxes scaled to the download
 
   wilor-yolo annotate whim root=WHIM videos=downloads out=whim_frames
-  wilor-yolo data convert format=whim root=whim_frames out=shards/whim
+  wilor-yolo data convert whim root=whim_frames out=shards/whim to=reconstructor
 
 {describe_keys(WhimOptions)}
 """
