@@ -1,8 +1,10 @@
-"""``wilor-yolo detect train|val|predict|track|export``: the detector, with the keys of `yolo`."""
+"""``wilor-yolo detect train|val|predict|...``: the detector, with the keys of `yolo`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandError
@@ -14,17 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "run"]
 
-_PARTS = ("train", "val", "predict", "track", "export")
+_PARTS = ("train", "val", "predict", "track", "export", "sheet", "sizes", "ablate")
 
 HELP = """\
 wilor-yolo detect: the hand detector; every key of `yolo pose ...` works here too
 
   wilor-yolo detect train   data=hands.yaml model=yolo11n-hand-pose.yaml epochs=100
   wilor-yolo detect train   resume=runs/pose/train/weights/last.pt
+  wilor-yolo detect sheet   data=hands.yaml degrees=30 out=sheet.jpg
   wilor-yolo detect val     data=hands.yaml model=best.pt
   wilor-yolo detect predict source=photo.jpg conf=0.5
   wilor-yolo detect track   source=clip.mp4
   wilor-yolo detect export  format=onnx imgsz=320
+  wilor-yolo detect ablate  data=whim.yaml test=[oxford.yaml,whim.yaml] steps=50000
+  wilor-yolo detect sizes
 
 Keys of our own:
   model=          detector file or model YAML [shipped weights; train: yolo11n-hand-pose.yaml]
@@ -33,6 +38,23 @@ Keys of our own:
   tighten_boxes=  train: refit boxes after a rotation [of the model YAML: True]
   turn_prob=      train: probability of turning a picture by quarters [of the model YAML: 0]
   stock_flips=    train: mirror without swapping the side, to compare [of the model YAML: False]
+
+Weights of the loss (paper Eq. 5) are stock keys: cls= (BCE) [0.5], dfl= [1.5], box= (CIoU) [7.5],
+pose= (keypoints) [12], kobj= (visibility of keypoints) [1].
+
+sheet: what a training with these keys is shown, with its labels
+  out=            picture to write [sheet.jpg]
+  count= columns= pictures, and how many in a row [24, 6]
+sizes: parameters, GFLOPs and file size of the networks; imgsz= [640], model= [all]
+ablate: the rows of a grid on the same data and budget; prints a table after every row
+  grid=           table2 (the paper's), ours, or a yaml file like those [table2]
+  out=            folder; a run in it for each row, ablation.csv and ablation.md
+                  [runs/ablate/GRID]; the same command again goes on where it was
+  rows=           only these rows, as in rows=[full,hrnet]
+  steps=          batches for every row, rounded to whole epochs (or give epochs=)
+  test=           data YAMLs whose val part every row is measured on [data=]
+  ROW.KEY=        for one row: oxford-hands.data=oxford.yaml hrnet.batch=8
+  all keys of train; model= is yolov8m-hand-pose.yaml if not given, as in the paper
 
 data=hand-sample.yaml is a small synthetic set that ships with the package. All other keys:
 https://docs.ultralytics.com/usage/cfg. Training starts from our preset (rotation,
@@ -43,7 +65,13 @@ scale, flips that swap left and right), which given keys override.
 def run(args: list[str]) -> int:
     """Run the verb."""
     part, rest = choose("detect", args, _PARTS)
+    if part == "ablate":
+        return _ablate(rest)
     settings = _settings(part, rest)
+    if part == "sheet":
+        return _sheet(settings)
+    if part == "sizes":
+        return _sizes(settings)
     model = settings.pop("model", None)
     if part == "train" and model is None and not settings.get("resume"):
         model = "yolo11n-hand-pose.yaml"
@@ -64,6 +92,62 @@ def run(args: list[str]) -> int:
     except FileNotFoundError as error:
         raise HandError(_first_line(error)) from error
     return 0
+
+
+def _sheet(settings: dict[str, Any]) -> int:
+    from ..detect.model import IMAGE_SIZE, HandDetector, data_yaml
+    from ..detect.options import HandOptions
+    from ..detect.sheet import training_sheet
+    from .pictures import write_picture
+
+    out = Path(str(settings.pop("out", "sheet.jpg")))
+    count, columns = settings.pop("count", 24), settings.pop("columns", 6)
+    for name, value in (("count", count), ("columns", columns)):
+        if not isinstance(value, int) or value < 1:
+            raise HandError(f"{name}={value} should be a whole number from 1 up.")
+    if not settings.get("data"):
+        raise HandError("detect sheet needs data=: a data YAML with train:, val: and names:.")
+    data = data_yaml(settings.pop("data"))
+    detector = HandDetector(settings.pop("model", "yolo11n-hand-pose.yaml"))
+    options = HandOptions.from_model_yaml(detector.model.yaml)
+    given = {name: settings.pop(name) for name in HandOptions.names() if name in settings}
+    options = replace(options, **given)
+    sheet = training_sheet(data, options, {"imgsz": IMAGE_SIZE, **settings}, count, columns)
+    write_picture(out, sheet)
+    print(f"{count} training pictures of {data}: {out}")
+    return 0
+
+
+def _sizes(settings: dict[str, Any]) -> int:
+    from ..detect.presets import MODEL_YAMLS
+    from ..detect.sizes import format_sizes, model_size
+    from .rows import words_in
+
+    imgsz = settings.pop("imgsz", 640)
+    names = settings.pop("model", MODEL_YAMLS)
+    if settings:
+        raise HandError(f"detect sizes takes imgsz= and model=, not {', '.join(settings)}=.")
+    if not isinstance(imgsz, int) or imgsz < 32:
+        raise HandError(f"imgsz={imgsz} should be a whole number from 32 up.")
+    print(format_sizes([model_size(name, imgsz) for name in words_in(names)]))
+    return 0
+
+
+def _ablate(args: Sequence[str]) -> int:
+    """Keys with a dot are single rows'; they are checked like the others."""
+    from .detect_ablate import ablate
+
+    of_rows = {}
+    shared = []
+    for argument in args:
+        key = argument.lstrip("-").partition("=")[0].strip()
+        _, dot, tail = key.partition(".")
+        if dot and "=" in argument:
+            value = argument.partition("=")[2].strip()
+            of_rows[key] = _settings("ablate", [f"{tail}={value}"])[tail]
+        else:
+            shared.append(argument)
+    return ablate(_settings("ablate", shared), of_rows)
 
 
 def _call(detector: HandDetector, part: str, settings: dict[str, Any]) -> None:
@@ -98,8 +182,10 @@ def _settings(part: str, args: Sequence[str]) -> dict[str, Any]:
     from ultralytics.utils import YAML
 
     from ..detect.options import HandOptions
+    from .detect_ablate import KEYS
 
-    ours = set(HandOptions.names()) if part == "train" else set()
+    ours = set(HandOptions.names()) if part in {"train", "sheet", "ablate"} else set()
+    ours |= {"sheet": {"out", "count", "columns"}, "ablate": set(KEYS)}.get(part, set())
     known = (set(DEFAULT_CFG_DICT) - {"mode", "task"}) | {"model"} | ours
     settings: dict[str, Any] = {}
     try:

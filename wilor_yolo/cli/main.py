@@ -18,7 +18,7 @@ __all__ = ["VERBS", "main"]
 # Verb -> what it does. The module of the same name in this folder has `run(args) -> int` and HELP.
 VERBS = {
     "predict": "find and rebuild the hands of pictures, folders, videos or a camera",
-    "detect": "train, val, predict, track or export the detector (an Ultralytics YOLO)",
+    "detect": "train, val, predict, track, export or ablate the detector (an Ultralytics YOLO)",
     "reconstruct": "train, val or ablate the reconstructor",
     "weights": "info about weight files; convert the released checkpoints",
     "data": "convert, check and show data sets",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandError
-from .keys import did_you_mean
+from .rows import chosen_rows, run_row
 
 if TYPE_CHECKING:
     from ..reconstruct.ablation import AblationRow, PlannedRow
@@ -46,7 +44,7 @@ def ablate(values: dict[str, Any]) -> int:
     out = Path(str(values.pop("out", f"runs/ablate/{Path(grid).stem}")))
     root, training = values.pop("data_root", None), str(values.pop("config", "default"))
     wanted = values.pop("rows", None)
-    rows = _chosen(load_grid(grid), wanted)
+    rows = chosen_rows(load_grid(grid), wanted)
     rows, shared = _row_keys(rows, values)
     if isinstance(shared.get("data"), str):
         from ..reconstruct.mixes import load_mix
@@ -103,39 +101,7 @@ def ablate(values: dict[str, Any]) -> int:
 
 def _train(config: Path) -> str | None:
     """Train one row in a process of its own; what went wrong, if anything did."""
-    command = [sys.executable, "-m", "wilor_yolo", "reconstruct", "train", f"config={config}"]
-    package = str(Path(__file__).parents[2])
-    known = os.environ.get("PYTHONPATH")
-    environment = os.environ | {"PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
-    last = ""
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            print(f"  {line.rstrip()}", flush=True)
-            last = line.strip() or last
-        code = process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # it got the same signal, and saves
-        raise
-    if code == 130:
-        raise KeyboardInterrupt
-    if code < 0:
-        return f"killed by signal {-code}" + (" (out of memory?)" if code == -9 else "")
-    return None if code == 0 else last.removeprefix("wilor-yolo: ") or f"exit code {code}"
-
-
-def _chosen(rows: list[AblationRow], wanted: Any) -> list[AblationRow]:
-    if wanted is None:
-        return rows
-    names = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted]
-    known = [row.name for row in rows]
-    for name in names:
-        if name not in known:
-            raise HandError(f"the grid has no row {name!r}.{did_you_mean(name, known)}")
-    return [row for row in rows if row.name in names]
+    return run_row(["reconstruct", "train", f"config={config}"])
 
 
 def _row_keys(

@@ -36,8 +36,12 @@ __all__ = [
 _FAULTS_NAMED = 3  # of bad label files
 
 
-def check_hand_data(data: Mapping[str, Any]) -> None:
+def check_hand_data(data: Mapping[str, Any], single_cls: bool = False) -> None:
     """Check a data YAML that Ultralytics has read.
+
+    Args:
+        data: its content.
+        single_cls: the names were replaced by one, because all hands are trained as one class.
 
     Raises:
         HandError: it does not describe left and right hands with 21 keypoints, or it has the key
@@ -49,7 +53,10 @@ def check_hand_data(data: Mapping[str, Any]) -> None:
     if "sides" in data and data["sides"] != "unknown":
         raise HandError(f"{where}: sides: {data['sides']} should be `unknown`, or left out")
     one_class = data.get("sides") == "unknown" and list(names) == [0]
-    if not one_class and {int(k): str(v).lower() for k, v in names.items()} != SIDE_NAMES:
+    if (
+        not (one_class or single_cls)
+        and {int(k): str(v).lower() for k, v in names.items()} != SIDE_NAMES
+    ):
         hint = ""
         if len(names) == 1:
             hint = "; if nobody knows which hands are left, add the line `sides: unknown`"
@@ -98,10 +105,11 @@ class HandDataset(YOLODataset):
     """
 
     def __init__(self, *, data: dict[str, Any], options: HandOptions, **settings: Any) -> None:
-        check_hand_data(data)
-        data = with_both_sides(data)
+        single = bool(settings.get("single_cls"))
+        check_hand_data(data, single)
+        data = data if single else with_both_sides(data)
         self._options = options
-        self._one_class = data.get("sides") == "unknown"
+        self._one_class = data.get("sides") == "unknown" and not single
         self._suspects: list[str] = []  # label files of pictures that the scan refused
         # Stock transforms switch mirroring off without flip_idx. Ours is the identity, on a copy,
         # so that it reaches no checkpoint and no YAML.

@@ -61,7 +61,7 @@ class EitherSideBCE(nn.Module):
         log_hand = torch.log((-torch.expm1(log_none)).clamp(min=1e-12))
         target = targets[either].sum(-1)
         loss = -(target * log_hand + (1 - target) * log_none)
-        known[either] = loss[:, None] / 2  # a hand's two cells share its loss
+        known[either] = loss[:, None] / logits.shape[-1]  # a hand's cells share its loss
         return known
 
 

@@ -18,7 +18,7 @@ from .restricted import read_restricted
 from .trainer import HandTrainer, name_backbones, no_font_download, no_usage_reports
 from .validator import HandValidator
 
-__all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "HandDetector"]
+__all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "HandDetector", "data_yaml"]
 
 DEFAULT_WEIGHTS = "hand-n.pt"
 IMAGE_SIZE = 320  # px, what the shipped weights were trained at
@@ -94,7 +94,7 @@ class HandDetector(YOLO):
             if isinstance(settings.get(key), (str, Path)):
                 settings[key] = str(_existing(Path(settings[key])))
         if settings.get("data"):
-            settings["data"] = _data_yaml(settings["data"])
+            settings["data"] = data_yaml(settings["data"])
         if settings.get("resume"):
             if given:
                 raise HandError(f"{', '.join(given)} cannot change on resume; start a new training")
@@ -116,7 +116,7 @@ class HandDetector(YOLO):
                 that ships with the package ("hand-sample.yaml").
         """
         if settings.get("data"):
-            settings["data"] = _data_yaml(settings["data"])
+            settings["data"] = data_yaml(settings["data"])
         with no_font_download():
             return super().val(**{"agnostic_nms": True, **settings})
 
@@ -168,8 +168,12 @@ def _locate(model: str | Path | None) -> Path:
     return _existing(path)
 
 
-def _data_yaml(data: object) -> str:
-    """Path of a data YAML, or of the shipped one of that name."""
+def data_yaml(data: object) -> str:
+    """Path of a data YAML, or of the shipped one of that name.
+
+    Raises:
+        HandError: there is none, or `data` names several.
+    """
     if not isinstance(data, (str, Path)):
         raise HandError("data takes one data YAML; list several folders under its train: key")
     path = Path(data)

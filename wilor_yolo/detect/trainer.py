@@ -6,7 +6,7 @@ in an Ultralytics that has never heard of this package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -29,7 +29,13 @@ from .losses import HandPoseLoss
 from .options import HandOptions
 from .validator import HandValidator
 
-__all__ = ["HandTrainer", "name_backbones", "no_font_download", "no_usage_reports"]
+__all__ = [
+    "HandTrainer",
+    "name_backbones",
+    "no_font_download",
+    "no_usage_reports",
+    "read_hand_data",
+]
 
 
 def name_backbones() -> None:
@@ -64,6 +70,29 @@ def no_font_download() -> Iterator[None]:
         ultralytics.data.utils.check_font = stock
 
 
+def read_hand_data(path: str | Path) -> dict[str, Any]:
+    """A data YAML as Ultralytics reads it, checked to be one of hands.
+
+    Raises:
+        HandError: it is none, or its folders are not there.
+    """
+    return _checked(path, lambda: ultralytics.data.utils.check_det_dataset(str(path)))
+
+
+def _checked(
+    path: object, read: Callable[[], dict[str, Any]], single_cls: bool = False
+) -> dict[str, Any]:
+    try:
+        with no_font_download():
+            data = read()
+    # Ultralytics' own complaints about a data YAML, and its trainer's wrapper of them.
+    except (RuntimeError, FileNotFoundError, SyntaxError, TypeError, ValueError) as error:
+        reason = " ".join(str(error.__cause__ or error).split("Note dataset")[0].split())
+        raise HandError(f"data={path}: {reason}") from error
+    check_hand_data(data, single_cls)
+    return data if single_cls else with_both_sides(data)
+
+
 class HandTrainer(PoseTrainer):
     """PoseTrainer with the hand data set, the hand criterion and the hand validator.
 
@@ -76,14 +105,7 @@ class HandTrainer(PoseTrainer):
 
     def get_dataset(self) -> dict[str, Any]:
         """The data YAML, checked to be one of hands."""
-        try:
-            with no_font_download():
-                data = super().get_dataset()
-        except RuntimeError as error:  # Ultralytics' wrapper of everything wrong with a data YAML
-            reason = " ".join(str(error.__cause__ or error).split("Note dataset")[0].split())
-            raise HandError(f"data={self.args.data}: {reason}") from error
-        check_hand_data(data)
-        return with_both_sides(data)
+        return _checked(self.args.data, super().get_dataset, single_cls=self.args.single_cls)
 
     def get_model(
         self,

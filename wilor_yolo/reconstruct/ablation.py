@@ -10,15 +10,14 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .. import grids
 from ..errors import HandError
 from .config import NetworkConfig
 from .mixes import load_mix
@@ -26,7 +25,7 @@ from .train_config import TrainConfig
 
 __all__ = ["AblationRow", "PlannedRow", "grid_names", "load_grid", "plan_row"]
 
-PLAN_FILE = "row.json"
+_GRIDS = Path(__file__).parent / "cfg" / "ablations"
 _ROW_KEYS = ("title", "network", "train", "data", "without_data", "paper")
 
 
@@ -77,25 +76,17 @@ class PlannedRow:
         Raises:
             HandError: the folder holds the same row of another plan.
         """
-        plan = self.folder / PLAN_FILE
-        if plan.is_file():
-            before = json.loads(plan.read_text(encoding="utf-8")).get("hash")
-            if before != self.hash:
-                raise HandError(
-                    f"{self.folder} was trained with other settings ({before}, now {self.hash}); "
-                    "give another out= folder."
-                )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.folder / "network.yaml", yaml.safe_dump(self.network.to_dict()))
-        _write(self.folder / "train.yaml", yaml.safe_dump(self.config.to_dict(), sort_keys=False))
-        _write(plan, json.dumps({"row": self.row.name, "hash": self.hash}))
+        grids.claim_folder(self.folder, self.row.name, self.hash)
+        network = yaml.safe_dump(self.network.to_dict())
+        grids.write_text(self.folder / "network.yaml", network)
+        training = yaml.safe_dump(self.config.to_dict(), sort_keys=False)
+        grids.write_text(self.folder / "train.yaml", training)
         return self.folder / "train.yaml"
 
 
 def grid_names() -> list[str]:
     """The grids that ship with the package."""
-    folder = resources.files(__package__) / "cfg" / "ablations"
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
+    return grids.grid_names(_GRIDS)
 
 
 def load_grid(source: str) -> list[AblationRow]:
@@ -104,23 +95,8 @@ def load_grid(source: str) -> list[AblationRow]:
     Raises:
         HandError: no such grid, or another layout.
     """
-    path = Path(source)
-    if path.is_file():
-        text = path.read_text(encoding="utf-8")
-    elif source in grid_names():
-        folder = resources.files(__package__) / "cfg" / "ablations"
-        text = (folder / f"{source}.yaml").read_text(encoding="utf-8")
-    else:
-        raise HandError(
-            f"no grid {source!r}; give a yaml file or one of {', '.join(grid_names())}."
-        )
-    try:
-        rows = yaml.safe_load(text)["rows"].items()
-        return [_row(str(name), values or {}, source) for name, values in rows]
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-        raise HandError(
-            f"{source} is no grid; it should hold rows: {{name: {{network: ..., train: ...}}}}."
-        ) from None
+    rows = grids.read_grid(source, _GRIDS, _ROW_KEYS)
+    return [_row(name, values) for name, values in rows.items()]
 
 
 def plan_row(
@@ -179,20 +155,8 @@ def _without(config: TrainConfig, row: AblationRow) -> TrainConfig:
     return replace(config, data=kept)
 
 
-def _row(name: str, values: dict[str, Any], source: str) -> AblationRow:
-    unknown = sorted(set(values) - set(_ROW_KEYS))
-    if unknown:
-        raise HandError(
-            f"{source}: row {name} has unknown keys {', '.join(unknown)}; known: "
-            f"{', '.join(_ROW_KEYS)}."
-        )
+def _row(name: str, values: dict[str, Any]) -> AblationRow:
     patterns = values.get("without_data", ())
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     title = str(values.get("title", name))
     return AblationRow(name, **{**values, "title": title, "without_data": patterns})
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..grids import markdown_table, write_csv, write_text
 from .ablation import PlannedRow
 from .checkpoints import read_info
 from .run_files import RunLog
@@ -89,7 +88,7 @@ def format_table(results: Sequence[RowResult]) -> str:
     head += [f"{source} {label}" for source in sources for label in _SHOWN.values()]
     head += ["paper PA-MPJPE"] if any(r.paper for r in results) else []
     head += ["steps", "min", "seed", "config", "data"]
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    lines = []
     for result in results:
         cells = [result.title]
         for source in sources:
@@ -105,11 +104,7 @@ def format_table(results: Sequence[RowResult]) -> str:
             result.data_hash,
         ]
         lines.append(cells)
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = [
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
-        for line in lines
-    ]
+    text = [markdown_table(head, lines)]
     text += [""] if any(not r.done for r in results) else []
     text += [f"{r.name}: {r.state}" for r in results if not r.done]
     return "\n".join(text)
@@ -140,15 +135,8 @@ def write_tables(results: Sequence[RowResult], out: Path) -> tuple[Path, Path]:
     head = list(rows[0])[:9] if rows else []
     table, markdown = out / "ablation.csv", out / "ablation.md"
     out.mkdir(parents=True, exist_ok=True)
-    temporary = out / "ablation.csv.tmp"
-    with open(temporary, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, [*head, *columns], restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, table)
-    temporary = out / "ablation.md.tmp"
-    temporary.write_text(format_table(results) + "\n", encoding="utf-8")
-    os.replace(temporary, markdown)
+    write_csv(table, [*head, *columns], rows)
+    write_text(markdown, format_table(results) + "\n")
     return table, markdown
 
 

@@ -1,0 +1,107 @@
+"""What the ablations of both wings share: grids of rows, folders that know their plan, tables.
+
+A grid is a yaml file `rows: {name: {title: ..., ...}}`; what else a row may hold is the wing's
+affair.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import HandError
+
+__all__ = ["claim_folder", "grid_names", "markdown_table", "read_grid", "write_csv", "write_text"]
+
+PLAN_FILE = "row.json"
+
+
+def grid_names(shipped: Path) -> list[str]:
+    """The grids in a folder of the package."""
+    return sorted(path.stem for path in shipped.glob("*.yaml"))
+
+
+def read_grid(source: str, shipped: Path, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The rows of a grid, by name.
+
+    Args:
+        source: name of a grid in `shipped`, or a yaml file.
+        shipped: folder of the grids that come with the package.
+        keys: what a row may hold.
+
+    Raises:
+        HandError: no such grid, or another layout.
+    """
+    path, names = Path(source), grid_names(shipped)
+    if not path.is_file():
+        if source not in names:
+            raise HandError(f"no grid {source!r}; give a yaml file or one of {', '.join(names)}.")
+        path = shipped / f"{source}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows = {str(name): dict(values or {}) for name, values in content["rows"].items()}
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        raise HandError(f"{source} is no grid; it should hold rows: {{name: {{...}}}}.") from None
+    for name, values in rows.items():
+        if unknown := sorted(set(values) - set(keys)):
+            raise HandError(
+                f"{source}: row {name} has unknown keys {', '.join(unknown)}; known: "
+                f"{', '.join(keys)}."
+            )
+    return rows
+
+
+def claim_folder(folder: Path, row: str, digest: str) -> None:
+    """Make a row's folder, or go on in it.
+
+    Args:
+        folder: of the row's run.
+        row: its name.
+        digest: of everything that changes its result.
+
+    Raises:
+        HandError: the folder holds the same row of another plan.
+    """
+    plan = folder / PLAN_FILE
+    if plan.is_file():
+        before = json.loads(plan.read_text(encoding="utf-8")).get("hash")
+        if before != digest:
+            raise HandError(
+                f"{folder} was trained with other settings ({before}, now {digest}); "
+                "give another out= folder."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(plan, json.dumps({"row": row, "hash": digest}))
+
+
+def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A markdown table that reads well as plain text; all columns but the first are numbers."""
+    every = [list(head), ["---"] + ["---:"] * (len(head) - 1), *map(list, lines)]
+    widths = [max(len(line[i]) for line in every) for i in range(len(head))]
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
+        for line in every
+    )
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a CSV file, whole or not at all; what a row lacks stays empty."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
