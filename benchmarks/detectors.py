@@ -1,16 +1,17 @@
 """Hand detectors side by side in one run, on the same pictures: speed and precision.
 
     python benchmarks/detectors.py --data pictures --mediapipe mediapipe-0.10.21-....whl \\
-        [--weights hand-n.pt hand-s.pt] [--sizes 320 640] [--backends torch onnx openvino]
+        [--mediapipe-python other/bin/python] [--weights hand-n.pt hand-s.pt] [--sizes 320 640]
 
 Ours run in torch and as exports made by this script, MediaPipe Hands as its two networks on
-OpenVINO. Precision is that of `wilor-yolo evaluate detection`: MediaPipe is asked for every hand
-it can give, down to scores it would hide in use. Speed is that of use: score from 0.25 up,
-MediaPipe at its own thresholds; a picture at a time from memory to hands, letterboxing and
-suppression included. The detectors take turns, a few pictures each, so that other work on the
-machine hits all of them alike. Pictures a second are given by the clock, and by the processor time
-of the process: on one core the second is what that core would give if it were free. (ONNX
-Runtime's threads wait actively, which counts as processor time.)
+OpenVINO and, with --mediapipe-python, as its package in another environment. Precision is that of
+`wilor-yolo evaluate detection`: MediaPipe is asked for every hand it can give, down to scores it
+would hide in use. Speed is that of use: score from 0.25 up, MediaPipe at its own thresholds; a
+picture at a time from memory to hands, letterboxing and suppression included. The detectors take
+turns, a few pictures each, so that other work on the machine hits all of them alike. Pictures a
+second are given by the clock, and by the processor time of the process: on one core the second is
+what that core would give if it were free. (ONNX Runtime's threads wait actively, which counts as
+processor time.)
 """
 
 from __future__ import annotations
@@ -19,36 +20,89 @@ import argparse
 import json
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 
-BACKENDS = {"torch": None, "onnx": "onnx", "openvino": "openvino"}
+from wilor_yolo import HandDetector
+from wilor_yolo.cli.evaluate_detection import true_pictures
+from wilor_yolo.cli.peers import Peer, open_peer
+from wilor_yolo.cli.weights import sha256
+from wilor_yolo.evaluate.detection import Finder, ask, measure
+from wilor_yolo.images import read_image
+from wilor_yolo.weights_dir import shipped
+
+BACKENDS = ("torch", "onnx", "openvino")
 TURN = 8  # pictures a detector runs before the next one does
+Frame = tuple[Path, np.ndarray]  # picture BGR
 HEADLINE = ("subhi", "hand_graph_cnn")  # sources with complete boxes that no training has seen
 
 
 @dataclass
 class Candidate:
-    """A detector with what was measured of it."""
+    """A detector with what was measured of it.
+
+    `turn` runs the pictures of the given numbers and returns the seconds a picture, by the clock
+    and of the processor.
+    """
 
     label: str
-    peer: object
+    megabytes: float
+    find: Finder
+    turn: Callable[[Sequence[int]], tuple[float, float]]
     clock: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
 
 
+def in_this_process(label: str, peer: Peer, frames: Sequence[Frame]) -> Candidate:
+    """A detector of ours or of `wilor-yolo evaluate`."""
+
+    def turn(numbers: Sequence[int]) -> tuple[float, float]:
+        begin, used = time.perf_counter(), time.process_time()
+        for number in numbers:
+            peer.work(*frames[number])
+        clock, processor = time.perf_counter() - begin, time.process_time() - used
+        return clock / len(numbers), processor / len(numbers)
+
+    return Candidate(label, peer.megabytes, peer.find, turn)
+
+
+def package(python: str, pictures: Sequence, timed: Sequence, folder: Path) -> Candidate:
+    """MediaPipe's package in an environment of its own; the first pictures are the timed ones."""
+    files = [str(p.file) for p in timed]
+    files += [str(p.file) for p in pictures if str(p.file) not in set(files)]
+    listing, out = folder / "pictures.txt", folder / "detections.json"
+    listing.write_text("\n".join(files), encoding="utf-8")
+    script = Path(__file__).with_name("mediapipe_package.py")
+    child = subprocess.Popen(
+        [python, str(script), str(listing), str(out)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert child.stdin is not None and child.stdout is not None
+    if child.stdout.readline().strip() != "ready":
+        raise SystemExit(f"{python} {script} failed; is mediapipe 0.10.21 installed there?")
+
+    def turn(numbers: Sequence[int]) -> tuple[float, float]:
+        print(*numbers, file=child.stdin, flush=True)
+        clock, processor = child.stdout.readline().split()
+        return float(clock), float(processor)
+
+    return Candidate("mediapipe package", float("nan"), open_peer(str(out)).find, turn)
+
+
 def exported(weights: Path, backend: str, size: int, folder: Path) -> Path:
     """The weights for a backend; input of any shape up to `size` px, as torch gets it."""
-    from wilor_yolo import HandDetector
-
     if backend == "torch":
         return weights
     copy = folder / f"{weights.stem}-{backend}-{size}.pt"
@@ -57,39 +111,38 @@ def exported(weights: Path, backend: str, size: int, folder: Path) -> Path:
     return Path(made)
 
 
-def candidates(args: argparse.Namespace, folder: Path) -> Iterator[Candidate]:
+def candidates(
+    args: argparse.Namespace, pictures: Sequence, timed: Sequence, folder: Path
+) -> Iterator[Candidate]:
     """Ours by weights, size and backend, then MediaPipe."""
-    from wilor_yolo.cli.peers import open_peer
-
+    frames = [(picture.file, read_image(picture.file)) for picture in timed]
     for weights in args.weights:
         for size in args.sizes:
             for backend in args.backends:
                 file = exported(weights, backend, size, folder)
-                yield Candidate(f"{weights.stem} {size} {backend}", open_peer(str(file), size))
+                label = f"{weights.stem} {size} {backend}"
+                yield in_this_process(label, open_peer(str(file), size), frames)
     if args.mediapipe is not None:
-        yield Candidate("mediapipe", open_peer("mediapipe", mediapipe=args.mediapipe))
+        peer = open_peer("mediapipe", mediapipe=args.mediapipe)
+        yield in_this_process("mediapipe openvino", peer, frames)
+    if args.mediapipe_python is not None:
+        yield package(args.mediapipe_python, pictures, timed, folder)
 
 
-def time_in_turns(entries: Sequence[Candidate], pictures: Sequence, rounds: int) -> None:
+def time_in_turns(entries: Sequence[Candidate], pictures: int, rounds: int) -> None:
     """Add seconds a picture, by the clock and of the processor, for each round."""
-    from wilor_yolo.images import read_image
-
-    frames = [(picture.file, read_image(picture.file)) for picture in pictures]
     for number in range(-1, rounds):  # the first warms up
+        numbers = [(max(number, 0) * TURN + step) % pictures for step in range(TURN)]
         for entry in entries:
-            begin, used = time.perf_counter(), time.process_time()
-            for step in range(TURN):
-                entry.peer.work(*frames[(max(number, 0) * TURN + step) % len(frames)])
+            clock, processor = entry.turn(numbers)
             if number >= 0:
-                entry.clock.append((time.perf_counter() - begin) / TURN)
-                entry.processor.append((time.process_time() - used) / TURN)
+                entry.clock.append(clock)
+                entry.processor.append(processor)
 
 
 def score(entry: Candidate, pictures: Sequence) -> None:
     """Precision over all pictures whose boxes are complete, and what the hard sources say."""
-    from wilor_yolo.evaluate.detection import ask, measure
-
-    answers = ask(entry.peer.find, pictures)
+    answers = ask(entry.find, pictures)
     everything = measure("all", answers)
     hard = measure("hard", [a for a in answers if a[0].source in HEADLINE])
     true_sides = measure("sides", [a for a in answers if a[0].source == "hand_graph_cnn"])
@@ -109,26 +162,21 @@ def score(entry: Candidate, pictures: Sequence) -> None:
 def report(entries: Sequence[Candidate]) -> str:
     """A Markdown table; speed as the median of the rounds."""
     names = list(entries[0].scores)
-    heads = ["detector", "MB", "pictures/s", "of a free core", "x MediaPipe", *names]
+    heads = ["detector", "MB", "pictures/s", "of a free core", *names]
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
-    base = [1 / np.median(e.processor) for e in entries if e.label == "mediapipe"]
     for entry in entries:
-        free = 1 / np.median(entry.processor)
-        cells = [entry.label, f"{entry.peer.megabytes:.1f}", f"{1 / np.median(entry.clock):.1f}"]
-        cells += [f"{free:.1f}", f"{free / base[0]:.2f}" if base else "-"]
+        clock, processor = np.median(entry.clock), np.median(entry.processor)
+        cells = [entry.label, f"{entry.megabytes:.1f}", f"{1 / clock:.1f}", f"{1 / processor:.1f}"]
         cells += [f"{value:.3f}" for value in entry.scores.values()]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def main() -> int:
-    from wilor_yolo.cli.evaluate_detection import true_pictures
-    from wilor_yolo.cli.weights import sha256
-    from wilor_yolo.weights_dir import shipped
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder with labels.jsonl, or a data YAML")
     parser.add_argument("--mediapipe", help="mediapipe's wheel or a folder with its files")
+    parser.add_argument("--mediapipe-python", help="Python of an environment with mediapipe")
     parser.add_argument("--weights", type=Path, nargs="+", default=[shipped("hand-n.pt")])
     parser.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
     parser.add_argument("--backends", choices=BACKENDS, nargs="+", default=list(BACKENDS))
@@ -139,10 +187,10 @@ def main() -> int:
 
     pictures = true_pictures(args.data)
     pictures = pictures[:: max(1, len(pictures) // args.pictures)]
+    timed = pictures[:: max(1, len(pictures) // (TURN * args.rounds))]
     with tempfile.TemporaryDirectory() as folder:
-        entries = list(candidates(args, Path(folder)))
-        timed = pictures[:: max(1, len(pictures) // (TURN * args.rounds))]
-        time_in_turns(entries, timed, args.rounds)
+        entries = list(candidates(args, pictures, timed, Path(folder)))
+        time_in_turns(entries, len(timed), args.rounds)
         for entry in entries:
             score(entry, pictures)
             print(entry.label, file=sys.stderr)
