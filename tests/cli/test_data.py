@@ -126,6 +126,35 @@ def test_check_finds_a_bad_label(
     assert f"BAD {label}:2: " in output and message in output
 
 
+def test_check_lists_sides_a_detector_contradicts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data.yaml").write_text(YAML.replace("images/val", "images/train"))
+    for kind in ("images", "labels"):
+        (tmp_path / kind / "train").mkdir(parents=True)
+    left = {"box": [32, 24, 96, 96], "confidence": 0.9, "side": "left"}
+    right = {"box": [160, 120, 288, 216], "confidence": 0.9, "side": "right"}
+    unsure = {"box": [160, 120, 288, 216], "confidence": 0.3, "side": "left"}
+    detections = []
+    lines = [" 0.2 0.25 0.2 0.3", " 0.7 0.7 0.4 0.4"]
+    names = {"good": ("01", right), "bad": ("02", right), "worse": ("11", unsure)}
+    for shade, (name, (classes, second)) in enumerate(names.items()):
+        picture = tmp_path / "images" / "train" / f"{name}.png"
+        cv2.imwrite(str(picture), np.full((240, 320, 3), 50 * shade, np.uint8))
+        detections.append({"file": f"train/{name}.png", "hands": [second, left]})
+        rows = [c + line + 21 * " 0 0 0" for c, line in zip(classes, lines, strict=True)]
+        (tmp_path / "labels" / "train" / f"{name}.txt").write_text("\n".join(rows))
+    theirs = tmp_path / "theirs.json"
+    theirs.write_text(json.dumps({"detections": detections}))
+    argv = ["data", "check", f"source={tmp_path / 'data.yaml'}", f"sides={theirs}"]
+    assert main([*argv, f"sheet={tmp_path / 's.jpg'}", "count=1"]) == 0
+    output = capsys.readouterr().out
+    assert "worse.txt: hand 1 is labelled right, theirs says left" in output
+    # Four labels have a side and a sure detection; one of them is on the sheet.
+    assert output.count("LOOK") == 1 and "1 of 4 sides contradicted by theirs" in output
+    assert cv2.imread(str(tmp_path / "s.jpg"))[100, 100].tolist() == [100, 100, 100]
+
+
 def test_check_finds_missing_folders_and_wrong_yaml(
     yolo_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

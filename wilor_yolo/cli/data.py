@@ -42,6 +42,15 @@ class CheckOptions:
         None, maybe(text), "picture to write: labels drawn, faulty ones first (data YAML)", "none"
     )
     count: int = key(64, whole(1), "pictures on it")
+    sides: str | None = key(
+        None,
+        maybe(text),
+        "mediapipe or a detector file: list labels whose side it contradicts (data YAML)",
+        "none",
+    )
+    mediapipe: str | None = key(
+        None, maybe(text), "mediapipe's wheel, or a folder with its files", "the cache"
+    )
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ wilor-yolo data: make, check and look at training data
   wilor-yolo data convert freihand root=FreiHAND_pub_v2 out=hands/freihand
   wilor-yolo data convert freihand root=FreiHAND_pub_v2 out=shards/freihand to=reconstructor
   wilor-yolo data check   source=hands/data.yaml sheet=sheet.jpg
+  wilor-yolo data check   source=hands/data.yaml sides=mediapipe mediapipe=mediapipe.whl
   wilor-yolo data sheet   source=shards/real out=sheet.jpg
   wilor-yolo data sheet   source=shards/real network=hybrid-s training=paper count=24 columns=4
 
@@ -131,13 +141,29 @@ def _check_yaml(options: CheckOptions) -> int:
 
     report = check_yolo_set(options.source)
     _say(report.lines, report.faults, report.kinds)
+    bad = set(report.bad)
+    sound = [file for file in report.pictures if file not in bad]
+    suspects = _compare_sides(options, sound) if options.sides is not None else []
     if options.sheet is not None:
-        faulty = report.bad[: options.count]
-        bad = set(report.bad)
-        sound = [file for file in report.pictures if file not in bad]
+        faulty = [*report.bad, *suspects][: options.count]
+        sound = [file for file in sound if file not in set(suspects)]
         chosen = [*faulty, *_spread(sound, options.count - len(faulty))]
         _draw_labels(chosen, options.sheet, 8)
     return 1 if report.faults else 0
+
+
+def _compare_sides(options: CheckOptions, pictures: Sequence[Path]) -> list[Path]:
+    from .evaluate_sets import progress
+    from .peers import open_peer
+    from .side_check import compare_sides
+
+    peer = open_peer(options.sides, mediapipe=options.mediapipe)
+    with progress("sides") as report:
+        sides = compare_sides(pictures, peer, report)
+    for suspect in sides.suspects[:MOST_FAULTS]:
+        print(f"LOOK {suspect}")
+    print(f"{len(sides.suspects)} of {sides.compared} sides contradicted by {peer.name}")
+    return sides.pictures
 
 
 def _say(

@@ -108,7 +108,7 @@ def _check_picture(
     try:
         height, width = read_image(file).shape[:2]
     except HandError as error:
-        report.fault("torn pictures", str(file), str(error))
+        report.fault("torn pictures", str(file), str(error), file)
         return []
     digest = hashlib.sha256(file.read_bytes()).digest()
     if digest in seen:
