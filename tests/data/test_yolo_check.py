@@ -9,7 +9,7 @@ import pytest
 from wilor_yolo.data.label_sheet import label_sheet
 from wilor_yolo.data.yolo_check import SetReport, check_yolo_set
 from wilor_yolo.data.yolo_labels import HandLabel, label_path, label_text, read_labels
-from wilor_yolo.data.yolo_set import data_yaml_text
+from wilor_yolo.data.yolo_set import data_yaml_text, picture_files
 from wilor_yolo.detect.sides import UNKNOWN_SIDE
 from wilor_yolo.skeleton import LEFT, RIGHT, SIDE_COLOURS
 
@@ -88,6 +88,22 @@ def test_each_fault_is_counted_and_named(root: Path) -> None:
     assert f"the same picture as {twin}" in text and "orphan.txt: there is no such picture" in text
     assert str(torn) in text
     assert "21 of 21 known keypoints lie far outside the box" in text
+
+
+@pytest.mark.parametrize("start", ["", "path: {name}\n", "path: {root}\n", "path: images/..\n"])
+def test_where_a_set_lies(root: Path, start: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a path beside the YAML; a path is from here or else from the YAML."""
+    text = (root / "data.yaml").read_text().split("\n", 1)[1]
+    (root / "data.yaml").write_text(start.format(name=root.name, root=root) + text)
+    monkeypatch.chdir(root.parent)
+    files = picture_files(Path(root.name) / "data.yaml", ["train"])["train"]
+    assert [file.name for file in files] == ["0.png", "1.png", "2.png"]
+
+
+def test_lists_of_pictures(root: Path) -> None:
+    (root / "list.txt").write_text("./images/train/0.png\n\nimages/val/v.png\n")
+    (root / "data.yaml").write_text(data_yaml_text(root, "list.txt", "images/val"))
+    assert [p.name for p in picture_files(root / "data.yaml")["train"]] == ["0.png", "v.png"]
 
 
 def test_missing_parts(root: Path) -> None:

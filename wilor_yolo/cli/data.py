@@ -144,7 +144,7 @@ def _check_yaml(options: CheckOptions) -> int:
     bad = set(report.bad)
     sound = [file for file in report.pictures if file not in bad]
     suspects = _compare_sides(options, sound) if options.sides is not None else []
-    if options.sheet is not None:
+    if options.sheet is not None and report.pictures:
         faulty = [*report.bad, *suspects][: options.count]
         sound = [file for file in sound if file not in set(suspects)]
         chosen = [*faulty, *_spread(sound, options.count - len(faulty))]

@@ -147,8 +147,9 @@ def picture_files(data_yaml: str | Path, parts: Sequence[str] = _PARTS) -> dict[
     """
     path = Path(data_yaml)
     data = read_data_yaml(path)
-    root = Path(data.get("path") or path.parent)
-    root = root if root.is_absolute() else path.parent / root
+    root = Path(data["path"]) if data.get("path") else path.parent
+    if not root.exists():  # Ultralytics' own sets name a folder beside the YAML
+        root = path.parent / root
     found: dict[str, list[Path]] = {}
     for part in parts:
         places = data.get(part) or []
