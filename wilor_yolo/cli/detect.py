@@ -77,6 +77,8 @@ def run(args: list[str]) -> int:
         model = "yolo11n-hand-pose.yaml"
     if part == "train" and model is None and isinstance(settings["resume"], str):
         model, settings["resume"] = settings["resume"], True
+    if part == "train" and model is None and settings.get("resume"):
+        raise HandError("write resume=PATH/last.pt: the checkpoint of the training to go on with.")
     if part in {"train", "val"} and not settings.get("data") and not settings.get("resume"):
         raise HandError(f"detect {part} needs data=: a data YAML with train:, val: and names:.")
     if part == "track":

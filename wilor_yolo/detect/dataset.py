@@ -130,7 +130,10 @@ class HandDataset(YOLODataset):
         Stock takes the beginning of the list, which may all be of one source.
         """
         share, self.fraction = self.fraction, 1.0
-        files = super().get_img_files(img_path)
+        try:
+            files = super().get_img_files(img_path)
+        except FileNotFoundError as error:
+            raise HandError(_one_line(error.__cause__ or error)) from error
         self.fraction = share
         count = share if isinstance(share, int) else max(1, round(len(files) * share))
         count = min(count, len(files))
@@ -143,7 +146,10 @@ class HandDataset(YOLODataset):
             HandError: names the first bad label files, and says how many there are.
         """
         self._suspects = []
-        cache = super().cache_labels(path)
+        try:
+            cache = super().cache_labels(path)
+        except ValueError as error:  # no picture has a label file
+            raise HandError(_one_line(error)) from error
         classes = 1 if self._one_class else UNKNOWN_SIDE + 1
         faults = [fault for file in self._suspects if (fault := first_label_fault(file, classes))]
         if faults:
@@ -181,6 +187,12 @@ class HandDataset(YOLODataset):
         """Its own hash: a cache scanned by stock lacks unknown sides, and hides bad labels."""
         kind = "one-class" if self._one_class else "hands"
         return f"checked-{kind}-{super().get_cache_hash()}"
+
+
+def _one_line(error: BaseException) -> str:
+    """Ultralytics' message without colours and links."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return " ".join(re.sub(r"See https?://\S+ for .*", "", plain, flags=re.DOTALL).split())
 
 
 def build_hand_dataset(

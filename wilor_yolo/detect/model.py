@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from ..weights_dir import shipped, shipped_dataset
 from .options import HandOptions
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
 from .restricted import read_restricted
-from .trainer import HandTrainer, name_backbones, no_font_download, no_usage_reports
+from .trainer import (
+    HandTrainer,
+    name_backbones,
+    no_font_download,
+    no_usage_reports,
+    openvino_in_32_bits,
+    read_hand_data,
+)
 from .validator import HandValidator
 
 __all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "HandDetector", "data_yaml"]
@@ -117,7 +125,8 @@ class HandDetector(YOLO):
         """
         if settings.get("data"):
             settings["data"] = data_yaml(settings["data"])
-        with no_font_download():
+            read_hand_data(settings["data"], settings.get("split") or "val")
+        with no_font_download(), self._exactly(settings):
             return super().val(**{"agnostic_nms": True, **settings})
 
     def predict(  # type: ignore[override]  # without the predictor's class
@@ -133,7 +142,50 @@ class HandDetector(YOLO):
         Returns:
             Stock `Results`, one a picture or frame.
         """
-        return super().predict(source, stream, **{"agnostic_nms": True, **settings})
+        with self._exactly(settings):
+            return super().predict(source, stream, **{"agnostic_nms": True, **settings})
+
+    def export(self, **settings: Any) -> str:
+        """Stock export; with `nms=True`, the suppression in the file is class-agnostic too.
+
+        Without `nms=True` the file gives raw candidates, and whoever runs it suppresses: this class
+        does it class-agnostically, stock Ultralytics side by side unless told `agnostic_nms=True`.
+
+        Args:
+            settings: any Ultralytics export argument.
+
+        Returns:
+            The path of the file or folder written beside the `.pt`.
+
+        Raises:
+            HandError: there is no such format, or it cannot be made on this machine.
+        """
+        self._check_is_pytorch_model()
+        try:
+            return super().export(**{"agnostic_nms": True, **settings})
+        except (AssertionError, OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise HandError(f"export format={settings.get('format')}: {reason}") from error
+
+    def _check_is_pytorch_model(self) -> None:
+        """As stock, in one line."""
+        try:
+            super()._check_is_pytorch_model()
+        except TypeError:
+            raise HandError(
+                f"{self.model} is an exported detector: it predicts, tracks and validates; "
+                "training and exporting start from its .pt"
+            ) from None
+
+    def _exactly(self, settings: dict[str, Any]) -> AbstractContextManager[None]:
+        """Exported models compute as exactly as the `.pt`, unless `quantize=16` or 8 is given."""
+        exported = isinstance(self.model, (str, Path)) and (
+            str(self.model).rstrip("/").endswith("_openvino_model")
+            or str(self.model).endswith(".xml")
+        )
+        if not exported or settings.get("quantize") not in (None, 32):
+            return nullcontext()
+        return openvino_in_32_bits()
 
     def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
         """As stock; a model YAML of this package is found by its name."""

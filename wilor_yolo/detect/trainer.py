@@ -6,6 +6,7 @@ in an Ultralytics that has never heard of this package.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -34,6 +35,7 @@ __all__ = [
     "name_backbones",
     "no_font_download",
     "no_usage_reports",
+    "openvino_in_32_bits",
     "read_hand_data",
 ]
 
@@ -70,13 +72,40 @@ def no_font_download() -> Iterator[None]:
         ultralytics.data.utils.check_font = stock
 
 
-def read_hand_data(path: str | Path) -> dict[str, Any]:
+@contextmanager
+def openvino_in_32_bits() -> Iterator[None]:
+    """Models that OpenVINO loads in here compute in float32.
+
+    On CPUs with bfloat16 OpenVINO takes that for the working type of a float32 model, unasked.
+    Boxes then move by several pixels, and a hand near the confidence limit comes or goes.
+    """
+    import openvino
+
+    stock = openvino.Core
+
+    def exact(*args: Any) -> Any:
+        core = stock(*args)
+        core.set_property("CPU", {"INFERENCE_PRECISION_HINT": openvino.Type.f32})
+        return core
+
+    openvino.Core = exact  # type: ignore[misc,assignment]
+    try:
+        yield
+    finally:
+        openvino.Core = stock  # type: ignore[misc]
+
+
+def read_hand_data(path: str | Path, split: str = "val") -> dict[str, Any]:
     """A data YAML as Ultralytics reads it, checked to be one of hands.
+
+    Args:
+        path: of the YAML.
+        split: the part beside `train` that has to be there.
 
     Raises:
         HandError: it is none, or its folders are not there.
     """
-    return _checked(path, lambda: ultralytics.data.utils.check_det_dataset(str(path)))
+    return _checked(path, lambda: ultralytics.data.utils.check_det_dataset(str(path), split=split))
 
 
 def _checked(
@@ -86,8 +115,10 @@ def _checked(
         with no_font_download():
             data = read()
     # Ultralytics' own complaints about a data YAML, and its trainer's wrapper of them.
-    except (RuntimeError, FileNotFoundError, SyntaxError, TypeError, ValueError) as error:
-        reason = " ".join(str(error.__cause__ or error).split("Note dataset")[0].split())
+    except (FileNotFoundError, KeyError, RuntimeError, SyntaxError, TypeError, ValueError) as error:
+        cause = error.__cause__ or error
+        text = str(cause.args[0]) if isinstance(cause, KeyError) else str(cause)
+        reason = " ".join(text.split("Note dataset")[0].split())
         raise HandError(f"data={path}: {reason}") from error
     check_hand_data(data, single_cls)
     return data if single_cls else with_both_sides(data)
@@ -102,6 +133,8 @@ class HandTrainer(PoseTrainer):
     # Ultralytics declares what these are before they are set.
     args: Any
     model: Any
+    last: Path
+    best: Path
 
     def get_dataset(self) -> dict[str, Any]:
         """The data YAML, checked to be one of hands."""
@@ -145,6 +178,20 @@ class HandTrainer(PoseTrainer):
         assert self.ema is None, f"ultralytics {__version__}: the EMA is made before class weights"
         model: Any = unwrap_model(self.model)
         model.criterion = HandPoseLoss(model, HandOptions.from_model_yaml(model.yaml))
+
+    def save_model(self) -> bool:
+        """As stock, but a kill in the middle leaves the checkpoint of the epoch before."""
+        whole = self.last, self.best
+        self.last, self.best = (path.with_name(path.name + ".part") for path in whole)
+        parts = self.last, self.best
+        try:
+            saved = super().save_model()
+        finally:
+            self.last, self.best = whole
+        for part, path in zip(parts, whole, strict=True):
+            if part.exists():
+                os.replace(part, path)
+        return saved
 
     def get_validator(self) -> HandValidator:
         """The validator used after each epoch."""
