@@ -132,6 +132,9 @@ def test_labels_for_a_detector(tmp_path: Path, capsys: Any) -> None:
     assert cv2.imread(str(sheet)).shape == (256, 256, 3)
     assert main(["data", "sheet", source, f"out={tmp_path / 'b.jpg'}", "count=1"]) == 0
     assert cv2.imread(str(tmp_path / "b.jpg")).shape == (256, 256, 3)
+    nowhere = tmp_path / "nowhere"
+    assert main(["data", "convert", "egohands", "root=a", f"out={nowhere}"]) == 2
+    assert "holds no <video>/polygons.mat" in capsys.readouterr().err and not nowhere.exists()
     argv = ["data", "convert", "egohands", "root=a", f"out={out}", "to=reconstructor"]
     assert main(argv) == 2
     assert "egohands has hands without joints or sides" in capsys.readouterr().err

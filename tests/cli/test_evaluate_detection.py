@@ -109,7 +109,9 @@ def test_oxford_hands_beside_the_paper(
     assert lines[-1][0] == "hand-n.pt" and lines[-1][-2:] == ["100.00", "100.00"]
 
 
-def test_coco_wholebody(tmp_path: Path, painter: Any) -> None:
+def test_coco_wholebody(
+    tmp_path: Path, painter: Any, blobs: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     cv2.imwrite(str(tmp_path / "1.jpg"), painter(HANDS))
     entry: dict[str, Any] = {"id": 1, "image_id": 1}
     for side, x0, y0, x1, y1 in HANDS:
@@ -122,12 +124,22 @@ def test_coco_wholebody(tmp_path: Path, painter: Any) -> None:
     file.write_text(json.dumps({"images": images, "annotations": [entry]}))
     (picture,) = true_pictures(str(file), "coco-wholebody", images=str(tmp_path))
     assert picture.hands.sides.tolist() == [LEFT, RIGHT] and picture.complete
+    assert picture.hands.boxes[0].tolist() == [20, 30, 80, 110]  # as the set has them
     assert picture.hands.keypoints is not None
     assert picture.hands.keypoints[1, 20].tolist() == [290, 200]
-    # Part of a set is not the set: a broken label stops.
-    entry["lefthand_kpts"] = [1.0]
-    file.write_text(json.dumps({"images": images, "annotations": [entry]}))
-    with pytest.raises(HandError, match="cocow_1_1_left"):
+    # Part of a set is not the set: that is said, and the exit code tells.
+    # The right hand beside the broken left one is not asked for alone.
+    broken = entry | {"lefthand_kpts": [1.0], "image_id": 2}
+    images.append(images[0] | {"id": 2, "file_name": "2.jpg"})
+    file.write_text(json.dumps({"images": images, "annotations": [entry, broken]}))
+    keys = [f"data={file}", "format=coco-wholebody", f"images={tmp_path}", "seconds=0"]
+    assert main(["evaluate", "detection", *keys]) == 1
+    captured = capsys.readouterr()
+    assert "Not all of the set was measured" in captured.out and "1 broken samples" in captured.out
+    assert "BAD" in captured.err and "cocow_2_1_left" in captured.err
+    assert "1 left out: pictures with a hand that has no label" in captured.out
+    assert rows(captured.out)[2][:4] == ["cocow", "1", "2", "1.000"]
+    with pytest.raises(HandError, match="cocow_2_1_left"):
         true_pictures(str(file), "coco-wholebody", images=str(tmp_path))
 
 

@@ -70,7 +70,9 @@ class SetKeys:
     )
     context: float = key(3.0, number(1), "side of the stored crop over that of the hand box")
     largest: int = key(384, whole(32), "px; larger crops are shrunk to this side")
-    limit: int | None = key(None, maybe(whole(1)), "stop after so many hands")
+    limit: int | None = key(
+        None, maybe(whole(1)), "stop after so many pictures, or hands (to=reconstructor)"
+    )
     strict: bool = key(False, yes_no, "stop at the first broken sample instead of skipping it")
 
 
@@ -104,11 +106,16 @@ def _to_detector(options: SetKeys, report: ReadReport) -> str | None:
 
     pictures = open_pictures(options.format, options.root, options.split, options.images, report)
     yaml = write_yolo_set(pictures, options.out, options.split, report, options.limit)
-    return f"Check with: wilor-yolo data check source={yaml}" if report.pictures else None
+    return None if yaml is None else f"Check with: wilor-yolo data check source={yaml}"
 
 
 def open_pictures(
-    format: str, root: str, split: str, images: str | None, report: ReadReport
+    format: str,
+    root: str,
+    split: str,
+    images: str | None,
+    report: ReadReport,
+    own_boxes: bool = False,
 ) -> Iterator[LabelledPicture]:
     """The pictures of any set a detector can be trained or measured on."""
     from ..data.detection_formats import read_pictures
@@ -119,7 +126,7 @@ def open_pictures(
         from .whim_set import read_whim
 
         return pictures_of_hands(read_whim(root, report, split, images), report)
-    return read_pictures(SetOptions(format, root, split, images), report)
+    return read_pictures(SetOptions(format, root, split, images, own_boxes=own_boxes), report)
 
 
 def _to_shards(options: SetKeys, report: ReadReport) -> str | None:

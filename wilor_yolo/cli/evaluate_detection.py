@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from .keys import choice, describe_keys, key, maybe, number, read_keys, text, wh
 from .peers import Peer, open_peer
 
 if TYPE_CHECKING:
+    from ..data.raw_hand import ReadReport
     from ..data.yolo_labels import HandLabel
     from ..evaluate.detection import Answer, SourceResult
     from ..evaluate.detection_table import Runner
@@ -71,10 +73,13 @@ detection: boxes, sides and keypoints; AP as in Table 1 of the paper [defaults]:
 def detection(args: Sequence[str]) -> int:
     """Run ``evaluate detection``."""
     options = read_keys(DetectionOptions, args, "evaluate detection")
+    from ..data.raw_hand import ReadReport
     from ..evaluate.detection import ask, pictures_per_second, tabulate
     from ..evaluate.detection_table import Runner, format_table, table_1
 
-    pictures = true_pictures(options.data, options.format, options.split, options.images)
+    trouble = ReadReport()
+    trouble.on_fault = lambda message: print(f"BAD {message}", file=sys.stderr)
+    pictures = true_pictures(options.data, options.format, options.split, options.images, trouble)
     if options.limit is not None:
         step = max(1, len(pictures) // options.limit)
         pictures = pictures[::step][: options.limit]
@@ -92,20 +97,30 @@ def detection(args: Sequence[str]) -> int:
         print(f"\n{beside}")
     if options.out is not None:
         _write(new_folder(options.out), options, peer, runner, rows, answers)
-    return 0
+    if trouble.left_out.total() or trouble.fault_count:
+        print(f"\nNot all of the set was measured:\n{trouble}")
+    return 1 if trouble.fault_count else 0
 
 
 def true_pictures(
-    data: str, format: str | None = None, split: str | None = None, images: str | None = None
+    data: str,
+    format: str | None = None,
+    split: str | None = None,
+    images: str | None = None,
+    report: ReadReport | None = None,
 ) -> list[TruePicture]:
     """The pictures of a set in any layout we read.
 
+    Args:
+        data, format, split, images: as the keys of ``evaluate detection``.
+        report: takes the broken pictures of a `format`; without one the first of them stops.
+
     Raises:
-        HandError: there is no such set, or some of it is broken.
+        HandError: there is no such set, or nothing in it.
     """
     path = Path(data)
     if format is not None:
-        pictures = _of_format(format, data, split or "test", images)
+        pictures = _of_format(format, data, split or "test", images, report)
     elif path.suffix in {".yaml", ".yml"}:
         pictures = _of_yaml(path, split or "val")
     else:
@@ -117,18 +132,17 @@ def true_pictures(
     return pictures
 
 
-def _of_format(format: str, root: str, split: str, images: str | None) -> list[TruePicture]:
+def _of_format(
+    format: str, root: str, split: str, images: str | None, report: ReadReport | None
+) -> list[TruePicture]:
     from ..data.raw_hand import ReadReport
     from ..evaluate.true_pictures import TruePicture
 
-    # A number over part of a set is not the set's: broken samples stop.
-    report = ReadReport(strict=True)
-    pictures = [
+    report = ReadReport(strict=True) if report is None else report
+    return [
         TruePicture(picture.file, picture.source, _true_hands(picture.labels))
-        for picture in open_pictures(format, root, split, images, report)
+        for picture in open_pictures(format, root, split, images, report, own_boxes=True)
     ]
-    print(str(report)) if report.left_out else None
-    return pictures
 
 
 def _of_yaml(path: Path, split: str) -> list[TruePicture]:

@@ -10,7 +10,9 @@ Halpe: `keypoints` 136 times x, y, v: 94 to 114 the left hand, 115 to 135 the ri
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,10 @@ _Labels = tuple[np.ndarray, "np.ndarray | None"]  # keypoints (21, 3), box xyxy
 
 
 def read_coco_wholebody(
-    root: str | Path, report: ReadReport, images: str | Path | None = None
+    root: str | Path,
+    report: ReadReport,
+    images: str | Path | None = None,
+    own_boxes: bool = False,
 ) -> Iterator[RawHand]:
     """All valid hands of one annotation file.
 
@@ -38,18 +43,20 @@ def read_coco_wholebody(
         root: the JSON file.
         report: takes the broken samples.
         images: folder of the COCO pictures; beside the file by default.
+        own_boxes: boxes as the set has them, to be scored against; else 10 % wider.
 
     Raises:
         HandError: the file is missing, damaged or another one.
     """
-    return _read(Path(root), report, images, "cocow", _wholebody)
+    labels_of = partial(_wholebody, margin=0.0 if own_boxes else _PAD)
+    return _read(Path(root), report, images, "cocow", labels_of, _wholebody_shows)
 
 
 def read_halpe(
     root: str | Path, report: ReadReport, images: str | Path | None = None
 ) -> Iterator[RawHand]:
     """All hands of one annotation file; `images`: HICO-DET (train) or COCO val2017 pictures."""
-    return _read(Path(root), report, images, "halpe", _halpe)
+    return _read(Path(root), report, images, "halpe", _halpe, _halpe_shows)
 
 
 def _read(
@@ -58,12 +65,16 @@ def _read(
     images: str | Path | None,
     source: str,
     labels_of: Callable[[dict[str, Any], bool], _Labels],
+    hands_of: Callable[[dict[str, Any]], int],
 ) -> Iterator[RawHand]:
     data = read_json_file(label)
     if not isinstance(data, dict) or "images" not in data or "annotations" not in data:
         raise HandError(f"{label} has no images and annotations; give the annotation file.")
     folder = label.parent if images is None else Path(images)
     pictures = {image["id"]: image for image in data["images"]}
+    shown: Counter[Any] = Counter()
+    for annotation in data["annotations"]:
+        shown[annotation.get("image_id")] += hands_of(annotation)
     # Hands of one picture together: it is then decoded once.
     for annotation in sorted(data["annotations"], key=lambda a: str(a.get("image_id"))):
         for is_right in (False, True):
@@ -85,20 +96,33 @@ def _read(
                     keypoints_2d=keypoints,
                     box=box,
                     size=(int(size[0]), int(size[1])) if all(size) else None,
+                    hands_shown=shown[annotation["image_id"]],
                 )
             if hand is not None:
                 yield hand
 
 
-def _wholebody(annotation: dict[str, Any], is_right: bool) -> _Labels:
+def _wholebody(annotation: dict[str, Any], is_right: bool, margin: float) -> _Labels:
     name = "righthand" if is_right else "lefthand"
     if not annotation[f"{name}_valid"]:
         raise LeftOut("hands not marked as valid")
     keypoints = np.array(annotation[f"{name}_kpts"], np.float64).reshape(21, 3)
     x, y, width, height = np.array(annotation[f"{name}_box"], np.float64).reshape(4)
-    pad = _PAD * max(width, height)
+    pad = margin * max(width, height)
     box = np.array([x - pad, y - pad, x + width + pad, y + height + pad])
     return _clipped(keypoints), box
+
+
+def _wholebody_shows(annotation: dict[str, Any]) -> int:
+    return sum(bool(annotation.get(f"{side}hand_valid")) for side in ("left", "right"))
+
+
+def _halpe_shows(annotation: dict[str, Any]) -> int:
+    points = annotation.get("keypoints", ())
+    if len(points) != 3 * _HALPE_POINTS:
+        return 2  # a broken one
+    hands = (points[3 * first + 2 : 3 * (first + 21) : 3] for first in (_HALPE_LEFT, _HALPE_RIGHT))
+    return sum(any(score > 0 for score in scores) for scores in hands)
 
 
 def _halpe(annotation: dict[str, Any], is_right: bool) -> _Labels:

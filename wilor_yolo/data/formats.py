@@ -47,6 +47,7 @@ class SetOptions:
         source: another name for the set (HaMeR's files only).
         models: the user's MANO models.
         filters: of HaMeR's files.
+        own_boxes: the boxes of COCO-WholeBody without our margin.
     """
 
     format: str
@@ -56,6 +57,7 @@ class SetOptions:
     source: str | None = None
     models: ManoModels = field(default_factory=ManoModels)
     filters: HamerFilters = field(default_factory=HamerFilters)
+    own_boxes: bool = False
 
 
 def read_set(options: SetOptions, report: ReadReport) -> Iterator[RawHand]:
@@ -78,7 +80,7 @@ def read_set(options: SetOptions, report: ReadReport) -> Iterator[RawHand]:
             raise HandError(f"split={split}: {options.format} has {', '.join(splits)}.")
         return with_splits[options.format](root, report, split, models)
     if options.format == "coco-wholebody":
-        return read_coco_wholebody(root, report, options.images)
+        return read_coco_wholebody(root, report, options.images, options.own_boxes)
     if options.format == "halpe":
         return read_halpe(root, report, options.images)
     if options.format == "hamer-tars":

@@ -59,7 +59,7 @@ def write_yolo_set(
     part: str,
     report: ReadReport,
     limit: int | None = None,
-) -> Path:
+) -> Path | None:
     """Add pictures to a part of a data set; several sets can share one folder.
 
     Pictures are linked (copied where the file system has no symbolic links). Hands outside their
@@ -73,7 +73,7 @@ def write_yolo_set(
         limit: stop after so many pictures.
 
     Returns:
-        The data YAML, which names the parts that are there.
+        The data YAML, which names the parts that are there; None when there was no picture.
 
     Raises:
         HandError: the disk is full; or, when strict, a broken picture.
@@ -81,8 +81,6 @@ def write_yolo_set(
     out = Path(out)
     written: set[str] = set()
     try:
-        for kind in ("images", "labels"):
-            (out / kind / part).mkdir(parents=True, exist_ok=True)
         for picture in pictures:
             if limit is not None and len(written) >= limit:
                 break
@@ -91,6 +89,8 @@ def write_yolo_set(
                     raise HandError(f"a second picture is named {picture.stem}")
                 _write(picture, out, part, report)
                 written.add(picture.stem)
+        if not written:
+            return None
         report.pictures += len(written)
         write_text(out / "data.yaml", _yaml_of(out))
     except OSError as error:
@@ -104,6 +104,8 @@ def _write(picture: LabelledPicture, out: Path, part: str, report: ReadReport) -
     size = picture_size(picture.file)
     if picture.size is not None and picture.size != size:
         raise HandError(f"the picture has {size[0]}x{size[1]} px, the labels say {picture.size}")
+    for kind in ("images", "labels"):
+        (out / kind / part).mkdir(parents=True, exist_ok=True)
     shown = [label for label in picture.labels if label.shows(size)]
     report.left_out["hands outside their picture"] += len(picture.labels) - len(shown)
     write_text(out / "labels" / part / f"{picture.stem}.txt", label_text(shown, size))
