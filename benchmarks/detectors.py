@@ -59,6 +59,7 @@ class Candidate:
     turn: Callable[[Sequence[int]], tuple[float, float]]
     clock: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
+    scored: bool = True
     scores: dict[str, float] = field(default_factory=dict)
 
 
@@ -101,6 +102,13 @@ def package(python: str, pictures: Sequence, timed: Sequence, folder: Path) -> C
     return Candidate("mediapipe package", float("nan"), open_peer(str(out)).find, turn)
 
 
+def untrained(yaml: Path, folder: Path) -> Path:
+    """A network without training: it has a speed, but finds nothing."""
+    file = folder / f"{yaml.stem}-untrained.pt"
+    HandDetector(yaml).save(str(file))
+    return file
+
+
 def exported(weights: Path, backend: str, size: int, folder: Path) -> Path:
     """The weights for a backend; input of any shape up to `size` px, as torch gets it."""
     if backend == "torch":
@@ -116,12 +124,14 @@ def candidates(
 ) -> Iterator[Candidate]:
     """Ours by weights, size and backend, then MediaPipe."""
     frames = [(picture.file, read_image(picture.file)) for picture in timed]
-    for weights in args.weights:
+    for given in args.weights:
+        weights = untrained(given, folder) if given.suffix == ".yaml" else given
         for size in args.sizes:
             for backend in args.backends:
-                file = exported(weights, backend, size, folder)
-                label = f"{weights.stem} {size} {backend}"
-                yield in_this_process(label, open_peer(str(file), size), frames)
+                peer = open_peer(str(exported(weights, backend, size, folder)), size)
+                entry = in_this_process(f"{weights.stem} {size} {backend}", peer, frames)
+                entry.scored = weights == given
+                yield entry
     if args.mediapipe is not None:
         peer = open_peer("mediapipe", mediapipe=args.mediapipe)
         yield in_this_process("mediapipe openvino", peer, frames)
@@ -131,13 +141,14 @@ def candidates(
 
 def time_in_turns(entries: Sequence[Candidate], pictures: int, rounds: int) -> None:
     """Add seconds a picture, by the clock and of the processor, for each round."""
-    for number in range(-1, rounds):  # the first warms up
-        numbers = [(max(number, 0) * TURN + step) % pictures for step in range(TURN)]
+    for entry in entries:
+        entry.turn(range(pictures))  # some backends compile for each shape they meet
+    for number in range(rounds):
+        numbers = [(number * TURN + step) % pictures for step in range(TURN)]
         for entry in entries:
             clock, processor = entry.turn(numbers)
-            if number >= 0:
-                entry.clock.append(clock)
-                entry.processor.append(processor)
+            entry.clock.append(clock)
+            entry.processor.append(processor)
 
 
 def score(entry: Candidate, pictures: Sequence) -> None:
@@ -161,13 +172,13 @@ def score(entry: Candidate, pictures: Sequence) -> None:
 
 def report(entries: Sequence[Candidate]) -> str:
     """A Markdown table; speed as the median of the rounds."""
-    names = list(entries[0].scores)
+    names = max((list(entry.scores) for entry in entries), key=len)
     heads = ["detector", "MB", "pictures/s", "of a free core", *names]
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     for entry in entries:
         clock, processor = np.median(entry.clock), np.median(entry.processor)
         cells = [entry.label, f"{entry.megabytes:.1f}", f"{1 / clock:.1f}", f"{1 / processor:.1f}"]
-        cells += [f"{value:.3f}" for value in entry.scores.values()]
+        cells += [f"{entry.scores[name]:.3f}" if entry.scores else "-" for name in names]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -177,7 +188,13 @@ def main() -> int:
     parser.add_argument("--data", required=True, help="folder with labels.jsonl, or a data YAML")
     parser.add_argument("--mediapipe", help="mediapipe's wheel or a folder with its files")
     parser.add_argument("--mediapipe-python", help="Python of an environment with mediapipe")
-    parser.add_argument("--weights", type=Path, nargs="+", default=[shipped("hand-n.pt")])
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        nargs="+",
+        default=[shipped("hand-n.pt")],
+        help="detector files; the name of a model YAML is timed untrained",
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
     parser.add_argument("--backends", choices=BACKENDS, nargs="+", default=list(BACKENDS))
     parser.add_argument("--pictures", type=int, default=300, help="for precision, spread evenly")
@@ -192,11 +209,13 @@ def main() -> int:
         entries = list(candidates(args, pictures, timed, Path(folder)))
         time_in_turns(entries, len(timed), args.rounds)
         for entry in entries:
-            score(entry, pictures)
+            if entry.scored:
+                score(entry, pictures)
             print(entry.label, file=sys.stderr)
     print(f"{len(pictures)} pictures, {len(timed)} of them timed, {args.rounds} rounds")
     for weights in args.weights:
-        print(f"{weights.name} {sha256(weights)[:12]}")
+        if weights.is_file():
+            print(f"{weights.name} {sha256(weights)[:12]}")
     print(report(entries))
     if args.out is not None:
         numbers = {

@@ -49,7 +49,7 @@ class DetectionOptions:
     detector: str | None = key(
         None,
         maybe(text),
-        "any model Ultralytics reads, mediapipe, or a .json of detections (docs/annotate.md)",
+        "any model Ultralytics reads, mediapipe, or a .json of detections (docs/evaluation.md)",
         "the shipped weights",
     )
     mediapipe: str | None = key(
