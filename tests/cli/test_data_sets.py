@@ -108,10 +108,17 @@ def test_whim(tmp_path: Path, capsys: Any) -> None:
         seen = sample.keypoints_3d @ sample.K.T
         np.testing.assert_allclose(seen[:, :2] / seen[:, 2:], sample.keypoints_2d[:, :2], atol=0.05)
     yolo = tmp_path / "yolo"
-    assert main([*argv[:4], f"out={yolo}"]) == 1
-    assert "1 whim, right" in capsys.readouterr().out
-    lines = [p.read_text().splitlines() for p in (yolo / "labels" / "train").glob("*.txt")]
-    assert [[line[0] for line in own] for own in lines] == [["1", "0"]]
+    # For a detector the mirrored hand is a box without keypoints.
+    assert main([*argv[:4], f"out={yolo}"]) == 0
+    output = capsys.readouterr().out
+    assert "1 whim, right" in output and "2 whim, left" in output
+    assert "1 left out: joints that are missing or outside their box" in output
+    lines = [p.read_text().splitlines() for p in sorted((yolo / "labels" / "train").glob("*.txt"))]
+    assert [[line[0] for line in own] for own in lines] == [["1", "0"], ["0"]]
+    assert lines[0][0].split()[7::3].count("2") > 10  # some lie outside the picture
+    assert lines[1][0].split()[7::3] == ["0"] * 21
+    assert main(["data", "check", f"source={yolo / 'data.yaml'}"]) == 1  # black pictures
+    assert "1 faults: 1 pictures twice" in capsys.readouterr().out
     assert main([*argv[:3], f"root={tmp_path}", f"out={tmp_path / 'other'}"]) == 2
     assert "holds no <video>/<frame>.npy" in capsys.readouterr().err
 

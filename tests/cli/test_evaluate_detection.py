@@ -143,6 +143,24 @@ def test_coco_wholebody(
         true_pictures(str(file), "coco-wholebody", images=str(tmp_path))
 
 
+def test_whim(tmp_path: Path, painter: Any) -> None:
+    folder = tmp_path / "test" / "anno" / "video"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "3.jpg"), painter(HANDS))
+    hands = np.empty(2, object)
+    for i, (side, *box) in enumerate(HANDS):
+        points = np.linspace(box[:2], box[2:], 21)
+        hands[i] = {"bbox": np.array(box), "side": int(side == "right"), "joints_2d": points}
+    hands[1]["joints_2d"] = np.zeros((21, 2))  # nowhere near its box
+    np.save(folder / "3.npy", hands, allow_pickle=True)
+    (picture,) = true_pictures(str(tmp_path), "whim")
+    assert picture.hands.sides.tolist() == [LEFT, RIGHT]
+    np.testing.assert_allclose(picture.hands.boxes, [hand[1:] for hand in HANDS])
+    assert picture.hands.keypoints is not None
+    assert picture.hands.keypoints[0, 20].tolist() == [80, 110]
+    assert np.isnan(picture.hands.keypoints[1]).all()
+
+
 def test_mediapipe_is_a_peer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from wilor_yolo.annotate import mediapipe_files, mediapipe_tflite
 

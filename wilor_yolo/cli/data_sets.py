@@ -125,7 +125,9 @@ def open_pictures(
     if format == "whim":
         from .whim_set import read_whim
 
-        return pictures_of_hands(read_whim(root, report, split, images), report)
+        # Boxes are what a detector needs most; joints of a fit may be off.
+        hands = read_whim(root, report, split, images, need_joints=False)
+        return pictures_of_hands(hands, report)
     return read_pictures(SetOptions(format, root, split, images, own_boxes=own_boxes), report)
 
 

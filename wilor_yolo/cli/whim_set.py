@@ -6,6 +6,7 @@ The two wings do not know each other, so they meet on this floor.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from ..annotate.whim import WhimHand, read_frame
 from ..data.raw_hand import RawHand, ReadReport, sample_key
 from ..errors import HandError
+from ..skeleton import NUM_JOINTS
 
 __all__ = ["read_whim"]
 
@@ -22,7 +24,11 @@ _PAD = 0.2
 
 
 def read_whim(
-    root: str | Path, report: ReadReport, split: str = "train", images: str | Path | None = None
+    root: str | Path,
+    report: ReadReport,
+    split: str = "train",
+    images: str | Path | None = None,
+    need_joints: bool = True,
 ) -> Iterator[RawHand]:
     """All hands of the frames whose picture is there.
 
@@ -31,6 +37,8 @@ def read_whim(
         report: takes the broken samples; counts frames without a picture.
         split: ``"train"`` or ``"test"``.
         images: folder with `<video>/<frame>.jpg`; beside the labels by default.
+        need_joints: a hand whose joints are missing or outside its box is broken; if not, it is a
+            box without keypoints, and counted.
 
     Raises:
         HandError: no labels there.
@@ -55,22 +63,35 @@ def read_whim(
             raw = None
             key = sample_key("whim", video, frame, i)
             with report.guard(f"{label}: sample {key}"):
+                joints = _joints_fault(hand)
+                if joints is not None and need_joints:
+                    raise HandError(joints)
+                if joints is not None:
+                    report.left_out["joints that are missing or outside their box"] += 1
+                    hand = replace(hand, joints_3d=None, keypoints_2d=None)
                 raw = _hand(hand, key, label, picture, len(hands))
             if raw is not None:
                 yield raw
 
 
-def _hand(hand: WhimHand, key: str, label: Path, picture: Path, shown: int) -> RawHand:
-    if hand.keypoints_2d is None:
-        raise HandError("it has no 2D joints, nor 3D ones with a camera")
+def _joints_fault(hand: WhimHand) -> str | None:
+    if hand.keypoints_2d is None or np.isnan(hand.keypoints_2d).all():
+        return "it has no 2D joints, nor 3D ones with a camera"
     points = hand.keypoints_2d.astype(np.float64)
     pad = _PAD * float((hand.bbox[2:] - hand.bbox[:2]).max())
     inside = ((points > hand.bbox[:2] - pad) & (points < hand.bbox[2:] + pad)).all(axis=1)
-    if inside.mean() < _INSIDE:
-        raise HandError(
-            f"{(~inside).sum()} of 21 joints project outside the box; "
-            f"is the {'right' if hand.is_right else 'left'} hand's 3D mirrored?"
-        )
+    if inside.mean() >= _INSIDE:
+        return None
+    return (
+        f"{(~inside).sum()} of 21 joints project outside the box; "
+        f"is the {'right' if hand.is_right else 'left'} hand's 3D mirrored?"
+    )
+
+
+def _hand(hand: WhimHand, key: str, label: Path, picture: Path, shown: int) -> RawHand:
+    keypoints = np.zeros((NUM_JOINTS, 3))
+    if hand.keypoints_2d is not None:
+        keypoints[:, :2], keypoints[:, 2] = hand.keypoints_2d, 1
     known = hand.joints_3d is not None and hand.trans is not None and hand.K is not None
     joints = hand.joints_3d + hand.trans if known else None  # type: ignore[operator]
     return RawHand(
@@ -79,7 +100,7 @@ def _hand(hand: WhimHand, key: str, label: Path, picture: Path, shown: int) -> R
         label=label,
         picture=picture,
         is_right=hand.is_right,
-        keypoints_2d=np.column_stack((points, np.ones(21))),
+        keypoints_2d=keypoints,
         joints_3d=None if joints is None else joints.astype(np.float64),
         joints_confidence=_PSEUDO_TRUTH,
         intrinsics=None if joints is None or hand.K is None else hand.K.astype(np.float64),
