@@ -115,7 +115,7 @@ def test_whim(tmp_path: Path, capsys: Any) -> None:
     assert "1 left out: joints that are missing or outside their box" in output
     lines = [p.read_text().splitlines() for p in sorted((yolo / "labels" / "train").glob("*.txt"))]
     assert [[line[0] for line in own] for own in lines] == [["1", "0"], ["0"]]
-    assert lines[0][0].split()[7::3].count("2") > 10  # some lie outside the picture
+    assert lines[0][0].split()[7::3].count("2") >= 8  # some lie outside the picture
     assert lines[1][0].split()[7::3] == ["0"] * 21
     assert main(["data", "check", f"source={yolo / 'data.yaml'}"]) == 1  # black pictures
     assert "1 faults: 1 pictures twice" in capsys.readouterr().out
