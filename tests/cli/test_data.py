@@ -108,12 +108,12 @@ def test_check_a_yolo_set(yolo_set: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 0.5 0.5 0.2 0.2", "5 values, a hand has 68"),
-        ("3 0.5 0.5 0.2 0.2" + 21 * " 0 0 0", "class 3; 0 is left, 1 right, 2 unknown"),
-        ("0 0.5 0.5 1.2 0.2" + 21 * " 0 0 0", "the box does not lie in the picture"),
-        ("0 0.5 0.5 0 0.2" + 21 * " 0 0 0", "the box does not lie in the picture"),
+        ("0 0.5 0.5 0.2 0.2", "5 values; a hand has 68"),
+        ("3 0.5 0.5 0.2 0.2" + 21 * " 0 0 0", "class 3; classes are 0 left, 1 right, 2 unknown"),
+        ("0 0.5 0.5 1.2 0.2" + 21 * " 0 0 0", "1.2 lies outside the picture"),
+        ("0 0.5 0.5 0 0.2" + 21 * " 0 0 0", "the box has no size"),
         ("0 0.5 0.5 0.2 0.2" + 21 * " 0 0 7", "visibility of a keypoint is not 0, 1 or 2"),
-        ("0 0.5 0.5 0.2 x" + 21 * " 0 0 0", "not all values are numbers"),
+        ("0 0.5 0.5 0.2 x" + 21 * " 0 0 0", "'x' is no number"),
     ],
 )
 def test_check_finds_a_bad_label(

@@ -51,6 +51,14 @@ def test_a_sound_set(root: Path) -> None:
     )
 
 
+def test_a_set_of_one_class(root: Path) -> None:
+    text = (root / "data.yaml").read_text().replace("  0: left\n  1: right\n", "  0: hand\n", 1)
+    (root / "data.yaml").write_text("sides: unknown\n" + text.replace("nc: 2", "nc: 1"))
+    report = check(root)
+    assert "1 of unknown side" in report.lines[0] and "0 left" in report.lines[0]
+    assert report.kinds == {"bad lines": 1} and "class 1" in report.faults[0]
+
+
 def test_each_fault_is_counted_and_named(root: Path) -> None:
     other = HandLabel(HAND.box + 0.5, RIGHT)
     unknown = HandLabel(HAND.box + 0.5, UNKNOWN_SIDE)
@@ -83,8 +91,8 @@ def test_each_fault_is_counted_and_named(root: Path) -> None:
     for kind, file in files.items():
         assert str(label_path(file)) in text and file in report.bad, kind
     assert "hands 1 and 2: one hand is labelled left and right" in text
-    assert "bad lines.txt:1: 1 known keypoints lie outside the picture" in text
-    assert "bad lines.txt:2: not all values are finite" in text
+    assert "bad lines.txt:1: 1.2 lies outside the picture" in text
+    assert "bad lines.txt:2: a value is NaN" in text
     assert f"the same picture as {twin}" in text and "orphan.txt: there is no such picture" in text
     assert str(torn) in text
     assert "21 of 21 known keypoints lie far outside the box" in text
@@ -139,7 +147,7 @@ def test_where_labels_are() -> None:
 def test_sheet(root: Path) -> None:
     files = [root / "images" / "train" / f"{i}.png" for i in range(3)]
     files[1].write_bytes(b"torn")
-    sheet = label_sheet(files, columns=2, tile=100)
+    sheet = label_sheet(files, 2, 100, {LEFT: LEFT, RIGHT: RIGHT})
     assert sheet.shape == (200, 200, 3)
     # Pictures are half as large; a left and a right box in their colours, a black gap, no picture.
     for x, y, side in ((20, 20, LEFT), (20, 120, RIGHT)):

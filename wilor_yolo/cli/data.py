@@ -143,23 +143,25 @@ def _check_yaml(options: CheckOptions) -> int:
     _say(report.lines, report.faults, report.kinds)
     bad = set(report.bad)
     sound = [file for file in report.pictures if file not in bad]
-    suspects = _compare_sides(options, sound) if options.sides is not None else []
+    suspects = _compare_sides(options, sound, report.sides) if options.sides is not None else []
     if options.sheet is not None and report.pictures:
         faulty = [*report.bad, *suspects][: options.count]
         sound = [file for file in sound if file not in set(suspects)]
         chosen = [*faulty, *_spread(sound, options.count - len(faulty))]
-        _draw_labels(chosen, options.sheet, 8)
+        _draw_labels(chosen, report.sides, options.sheet, 8)
     return 1 if report.faults else 0
 
 
-def _compare_sides(options: CheckOptions, pictures: Sequence[Path]) -> list[Path]:
+def _compare_sides(
+    options: CheckOptions, pictures: Sequence[Path], classes: Mapping[int, int]
+) -> list[Path]:
     from .evaluate_sets import progress
     from .peers import open_peer
     from .side_check import compare_sides
 
     peer = open_peer(options.sides, mediapipe=options.mediapipe)
     with progress("sides") as report:
-        sides = compare_sides(pictures, peer, report)
+        sides = compare_sides(pictures, classes, peer, report)
     for suspect in sides.suspects[:MOST_FAULTS]:
         print(f"LOOK {suspect}")
     print(f"{len(sides.suspects)} of {sides.compared} sides contradicted by {peer.name}")
@@ -188,13 +190,13 @@ def _spread(files: Sequence[Path], count: int) -> list[Path]:
     return list(files[::step][:count]) if count > 0 else []
 
 
-def _draw_labels(files: Sequence[Path], out: str, columns: int) -> None:
+def _draw_labels(files: Sequence[Path], sides: Mapping[int, int], out: str, columns: int) -> None:
     from ..data.label_sheet import label_sheet
     from .pictures import write_picture
 
     if not files:
         raise HandError("there are no pictures to draw")
-    write_picture(Path(out), label_sheet(files, min(columns, len(files)), _LARGEST_TILE))
+    write_picture(Path(out), label_sheet(files, min(columns, len(files)), _LARGEST_TILE, sides))
     print(f"{len(files)} pictures: {out}")
 
 
@@ -203,10 +205,11 @@ def _sheet(args: Sequence[str]) -> int:
     if options.network is not None:
         return _seen(options, options.network)
     if _is_yaml(options.source):
-        from ..data.yolo_set import picture_files
+        from ..data.yolo_set import picture_files, read_data_yaml, sides_of_classes
 
         files = [file for part in picture_files(options.source).values() for file in part]
-        _draw_labels(_spread(files, options.count), options.out, options.columns)
+        sides = sides_of_classes(read_data_yaml(Path(options.source)))
+        _draw_labels(_spread(files, options.count), sides, options.out, options.columns)
         return 0
     from ..data.square import squared
     from ..shards import find_shards, iterate_samples, read_shard

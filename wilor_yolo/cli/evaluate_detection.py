@@ -147,11 +147,11 @@ def _of_format(
 
 def _of_yaml(path: Path, split: str) -> list[TruePicture]:
     from ..data.yolo_labels import label_path, read_labels
-    from ..data.yolo_set import picture_files, read_data_yaml, sides_of_names
+    from ..data.yolo_set import picture_files, read_data_yaml, sides_of_classes
     from ..evaluate.true_pictures import TruePicture
     from ..images import picture_size
 
-    sides = sides_of_names(read_data_yaml(path))
+    sides = sides_of_classes(read_data_yaml(path))
     pictures = []
     for file in picture_files(path, [split]).get(split, []):
         labels = read_labels(label_path(file), picture_size(file), sides)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ class SideReport:
 
 def compare_sides(
     pictures: Sequence[Path],
+    sides: Mapping[int, int],
     peer: Peer,
     progress: Callable[[int, int], None] | None = None,
 ) -> SideReport:
@@ -36,6 +37,7 @@ def compare_sides(
 
     Args:
         pictures: of a YOLO-pose data set, without bad lines.
+        sides: of the classes in the label files.
         peer: the detector.
         progress: called with (pictures done, pictures in all).
     """
@@ -47,7 +49,7 @@ def compare_sides(
     report = SideReport()
     for done, file in enumerate(pictures, start=1):
         image = read_image(file)
-        labels = read_labels(label_path(file), (image.shape[1], image.shape[0]))
+        labels = read_labels(label_path(file), (image.shape[1], image.shape[0]), sides)
         known = [(n, hand) for n, hand in enumerate(labels, start=1) if hand.side in SIDE_NAMES]
         if known:
             found = at_least(peer.find(file, image), _SURE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,13 +20,22 @@ _UNKNOWN_COLOUR = (160, 160, 160)  # RGB, of a hand whose side nobody knows
 _LETTERS = {0: "L", 1: "R"}
 
 
-def label_sheet(pictures: Sequence[Path], columns: int, tile: int) -> np.ndarray:
-    """One uint8 BGR picture of tiles of `tile` px; pictures that cannot be read stay black."""
+def label_sheet(
+    pictures: Sequence[Path], columns: int, tile: int, sides: Mapping[int, int]
+) -> np.ndarray:
+    """Pictures side by side, uint8 BGR; those that cannot be read stay black.
+
+    Args:
+        pictures: files of a YOLO-pose data set.
+        columns: pictures in a row.
+        tile: side of a picture's place, px.
+        sides: of the classes in the label files.
+    """
     rows = -(-len(pictures) // columns)
     sheet = np.zeros((rows * tile, columns * tile, 3), np.uint8)
     for number, picture in enumerate(pictures):
         y, x = tile * (number // columns), tile * (number % columns)
-        drawn = _tile(picture, tile)
+        drawn = _tile(picture, tile, sides)
         sheet[y : y + drawn.shape[0], x : x + drawn.shape[1]] = drawn
     return sheet
 
@@ -49,7 +58,7 @@ def draw_labels(image: np.ndarray, labels: Sequence[HandLabel]) -> None:
             draw_skeleton(image, label.keypoints[:, :2], label.keypoints[:, 2] / 2)
 
 
-def _tile(picture: Path, tile: int) -> np.ndarray:
+def _tile(picture: Path, tile: int, sides: Mapping[int, int]) -> np.ndarray:
     try:
         image = read_image(picture)
     except HandError:
@@ -59,7 +68,7 @@ def _tile(picture: Path, tile: int) -> np.ndarray:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     try:
-        draw_labels(small, read_labels(label_path(picture), size))
+        draw_labels(small, read_labels(label_path(picture), size, sides))
     except HandError:  # a bad line: the report names it
         cv2.line(small, (0, 0), (size[0] - 1, size[1] - 1), (0, 0, 255), 2)
     return small

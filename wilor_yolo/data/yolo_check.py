@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ..detect.dataset import check_hand_data
+from ..detect.label_files import label_fault
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
 from ..images import read_image
 from ..metrics.detection import box_iou
-from .yolo_labels import HandLabel, fault_of, label_path, parse_label
-from .yolo_set import picture_files, read_data_yaml
+from .yolo_labels import HandLabel, label_path, parse_label
+from .yolo_set import picture_files, read_data_yaml, sides_of_classes
 
 __all__ = ["SetReport", "check_yolo_set"]
 
@@ -29,6 +30,7 @@ class SetReport:
     """What was counted, and what is wrong.
 
     Attributes:
+        sides: of the classes in the label files.
         lines: counts, a line a part.
         faults: a line each, with the file and the kind.
         kinds: how many faults of each kind.
@@ -36,6 +38,7 @@ class SetReport:
         bad: those with a fault, to be looked at.
     """
 
+    sides: dict[int, int]
     lines: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -57,8 +60,9 @@ def check_yolo_set(data_yaml: str | Path) -> SetReport:
         HandError: the YAML cannot be read or does not describe hands.
     """
     path = Path(data_yaml)
-    check_hand_data({**read_data_yaml(path), "yaml_file": str(path)})
-    report, seen = SetReport(), dict[bytes, Path]()
+    data = read_data_yaml(path)
+    check_hand_data({**data, "yaml_file": str(path)})
+    report, seen = SetReport(sides_of_classes(data)), dict[bytes, Path]()
     known: dict[str, list[Path]] = {}
     for part in ("train", "val", "test"):
         try:
@@ -121,10 +125,10 @@ def _check_picture(
         if not values:
             continue
         where = f"{label}:{number}"
-        if fault := fault_of(values):
+        if fault := label_fault(values, len(report.sides)):
             report.fault("bad lines", where, fault, file)
             continue
-        hand = parse_label(values, (width, height))
+        hand = parse_label(values, (width, height), report.sides)
         hands.append(hand)
         if fault := _misplaced(hand):
             report.fault("keypoints off their box", where, fault, file)

@@ -1,4 +1,4 @@
-"""YOLO-pose label files of hands: one line a hand, written, read and judged.
+"""YOLO-pose label files of hands: one line a hand, written and read.
 
 A line is `class cx cy w h` and 21 times `x y visibility`, over the picture's size. Classes: LEFT,
 RIGHT, and `UNKNOWN_SIDE` for a hand whose side nobody knows. Visibility: 2 seen, 1 hidden but its
@@ -13,21 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ..detect.label_files import FIELDS
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
 
 __all__ = [
-    "FIELDS",
     "HandLabel",
-    "fault_of",
     "label_path",
     "label_text",
     "parse_label",
     "read_labels",
 ]
 
-FIELDS = 5 + 3 * NUM_JOINTS
 _BARE = 5  # class and box
 _LENGTHS = (_BARE, _BARE + 2 * NUM_JOINTS, FIELDS)
 _OURS = {LEFT: LEFT, RIGHT: RIGHT, UNKNOWN_SIDE: UNKNOWN_SIDE}
@@ -110,7 +108,7 @@ def parse_label(
 ) -> HandLabel:
     """The hand of the values of one line; see :func:`read_labels`."""
     if len(values) not in _LENGTHS:
-        raise HandError(f"{len(values)} values, a hand has {FIELDS} (class, box, 21 keypoints)")
+        raise HandError(f"{len(values)} values; a hand has {FIELDS}: class, box, 21 keypoints")
     numbers = np.array(values, np.float64)
     if not np.isfinite(numbers).all():
         raise HandError("not all values are finite")
@@ -133,26 +131,3 @@ def label_path(picture: Path) -> Path:
     if "images" in parts:
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
     return Path(*parts).with_suffix(".txt")
-
-
-def fault_of(values: Sequence[str]) -> str | None:
-    """What is wrong with the values of one line, or None."""
-    if len(values) != FIELDS:
-        return f"{len(values)} values, a hand has {FIELDS} (class, box, 21 keypoints)"
-    try:
-        numbers = np.array(values, np.float64)
-    except ValueError:
-        return "not all values are numbers"
-    if not np.isfinite(numbers).all():
-        return "not all values are finite"
-    if numbers[0] not in (LEFT, RIGHT, UNKNOWN_SIDE):
-        return f"class {values[0]}; 0 is left, 1 right, 2 unknown"
-    box, points = numbers[1:5], numbers[5:].reshape(NUM_JOINTS, 3)
-    if box.min() < 0 or box.max() > 1 or box[2:].min() <= 0:
-        return "the box does not lie in the picture"
-    if not np.isin(points[:, 2], (0, 1, 2)).all():
-        return "visibility of a keypoint is not 0, 1 or 2"
-    outside = ((points[:, :2] < 0) | (points[:, :2] > 1)).any(1) & (points[:, 2] > 0)
-    if outside.any():
-        return f"{outside.sum()} known keypoints lie outside the picture; their visibility is 0"
-    return None

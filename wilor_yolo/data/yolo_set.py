@@ -25,7 +25,7 @@ __all__ = [
     "link_picture",
     "picture_files",
     "read_data_yaml",
-    "sides_of_names",
+    "sides_of_classes",
     "write_bytes",
     "write_text",
     "write_yolo_set",
@@ -177,10 +177,11 @@ def read_data_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def sides_of_names(data: Mapping[str, Any]) -> dict[int, int]:
-    """Side of each class of anybody's data YAML: names with "left" or "right" in them tell it.
+def sides_of_classes(data: Mapping[str, Any]) -> dict[int, int]:
+    """Side of each class of anybody's data YAML: names with "left" or "right" in them tell it,
+    unless the set says `sides: unknown`.
 
-    Ours may have the extra class of unknown sides in its label files.
+    Sets of both sides may have the extra class of unknown ones in their label files.
 
     Raises:
         HandError: it names no classes.
@@ -189,6 +190,8 @@ def sides_of_names(data: Mapping[str, Any]) -> dict[int, int]:
     names = dict(enumerate(names)) if isinstance(names, list) else names
     if not names:
         raise HandError("the data YAML names no classes; add names:")
+    if data.get("sides") == "unknown":
+        return {int(k): UNKNOWN_SIDE for k in names}
     sides = {int(k): _side_of(str(name)) for k, name in names.items()}
     return {UNKNOWN_SIDE: UNKNOWN_SIDE, **sides} if set(sides.values()) == {LEFT, RIGHT} else sides
 
