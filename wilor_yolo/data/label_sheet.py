@@ -7,17 +7,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
+from ..detect.sheet import draw_hands
 from ..errors import HandError
 from ..images import read_image
-from ..render.skeleton import draw_skeleton
-from ..skeleton import SIDE_COLOURS
+from ..skeleton import NUM_JOINTS
 from .yolo_labels import HandLabel, label_path, read_labels
 
-__all__ = ["draw_labels", "label_sheet"]
-
-_UNKNOWN_COLOUR = (160, 160, 160)  # RGB, of a hand whose side nobody knows
-_LETTERS = {0: "L", 1: "R"}
+__all__ = ["label_sheet"]
 
 
 def label_sheet(
@@ -40,24 +38,6 @@ def label_sheet(
     return sheet
 
 
-def draw_labels(image: np.ndarray, labels: Sequence[HandLabel]) -> None:
-    """Boxes in the colour of their side with its letter, and skeletons, into a picture in place.
-
-    Args:
-        image: (H, W, 3) uint8 BGR, contiguous.
-        labels: px of that picture; hidden keypoints are drawn hollow.
-    """
-    for label in labels:
-        colour = SIDE_COLOURS.get(label.side, _UNKNOWN_COLOUR)[::-1]
-        x0, y0, x1, y1 = np.round(label.box).astype(int).tolist()
-        cv2.rectangle(image, (x0, y0), (x1, y1), colour, 2)
-        place = (x0 + 3, y0 + 16)
-        font = cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(image, _LETTERS.get(label.side, "?"), place, font, 0.5, colour, 1, cv2.LINE_AA)
-        if label.keypoints is not None:
-            draw_skeleton(image, label.keypoints[:, :2], label.keypoints[:, 2] / 2)
-
-
 def _tile(picture: Path, tile: int, sides: Mapping[int, int]) -> np.ndarray:
     try:
         image = read_image(picture)
@@ -68,7 +48,19 @@ def _tile(picture: Path, tile: int, sides: Mapping[int, int]) -> np.ndarray:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     try:
-        draw_labels(small, read_labels(label_path(picture), size, sides))
+        _draw(small, read_labels(label_path(picture), size, sides))
     except HandError:  # a bad line: the report names it
         cv2.line(small, (0, 0), (size[0] - 1, size[1] - 1), (0, 0, 255), 2)
     return small
+
+
+def _draw(image: np.ndarray, labels: Sequence[HandLabel]) -> None:
+    size = np.array(image.shape[1::-1])
+    corners = np.array([label.box for label in labels]).reshape(-1, 2, 2) / size
+    boxes = np.concatenate((corners.mean(1), corners[:, 1] - corners[:, 0]), axis=1)
+    keypoints = np.zeros((len(labels), NUM_JOINTS, 3))
+    for row, label in zip(keypoints, labels, strict=True):
+        if label.keypoints is not None:
+            row[:] = label.keypoints / (*size, 1)
+    classes = torch.tensor([label.side for label in labels])
+    draw_hands(image, classes, torch.from_numpy(boxes), torch.from_numpy(keypoints))
