@@ -23,6 +23,7 @@ class StubModel:
     def __init__(self, names: dict[int, str], rows: list, keypoints: torch.Tensor | None = None):
         self.names, self.rows, self.keypoints = names, rows, keypoints
         self.settings: dict[str, Any] = {}
+        self.model: Any = None
 
     def predict(self, image: np.ndarray, **settings: Any) -> list[Results]:
         self.settings = settings
@@ -68,6 +69,14 @@ def test_keypoints_of_21_are_taken(monkeypatch) -> None:
     found = finder(monkeypatch, StubModel(names, rows, plain))(IMAGE)
     assert found.keypoints is not None
     assert found.keypoints[0, :, 2].tolist() == [0.0 if i == 4 else 1.0 for i in range(21)]
+
+
+def test_parameters_of_what_has_some(monkeypatch) -> None:
+    model = StubModel({0: "hand"}, [])
+    model.model = torch.nn.Linear(2, 3)
+    assert finder(monkeypatch, model).parameters == 9
+    model.model = "exported.onnx"
+    assert finder(monkeypatch, model).parameters is None
 
 
 def test_nothing_found(monkeypatch) -> None:
