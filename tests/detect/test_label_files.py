@@ -47,8 +47,6 @@ def test_a_file_names_its_first_bad_line(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     assert first_label_fault(file) is None
     file.write_text(f"{' '.join(GOOD)}\n\n{' '.join(with_value(0, '7'))}\n", encoding="utf-8")
-    assert first_label_fault(file) == (
-        f"{file}:3: class 7; classes are 0 left, 1 right, 2 unknown"
-    )
+    assert first_label_fault(file) == (f"{file}:3: class 7; classes are 0 left, 1 right, 2 unknown")
     file.write_bytes(b"\xff\xfe\x00")
     assert "no text" in str(first_label_fault(file))

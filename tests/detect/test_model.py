@@ -302,19 +302,6 @@ def test_no_machine_path_in_a_new_model(monkeypatch, tmp_path) -> None:
     assert HandDetector("yolov8n-hand-pose.yaml").model.yaml["scale"] == "n"
 
 
-@pytest.mark.slow
-def test_export_gives_the_same_boxes(trained: Path, toy_set) -> None:
-    detector = HandDetector(trained / "weights" / "best.pt")
-    image = cv2.imread(str(toy_set.images[0]))
-    settings = {"imgsz": 96, "conf": 1e-4, "max_det": 5, "rect": False, "verbose": False}
-    expected = detector.predict(image, **settings)[0]
-    exported = HandDetector(detector.export(format="torchscript", imgsz=96))
-    found = exported.predict(image, **settings)[0]
-    assert found.names == {0: "left", 1: "right"} and len(expected) > 0
-    np.testing.assert_allclose(found.boxes.data, expected.boxes.data, atol=0.05)
-    np.testing.assert_allclose(found.keypoints.data, expected.keypoints.data, atol=0.05)
-
-
 def test_tracks(trained: Path, toy_set) -> None:
     pytest.importorskip("lap")
     image = cv2.imread(str(toy_set.images[0]))
