@@ -17,7 +17,15 @@ import yaml
 
 from .errors import HandError
 
-__all__ = ["claim_folder", "grid_names", "markdown_table", "read_grid", "write_csv", "write_text"]
+__all__ = [
+    "claim_folder",
+    "grid_names",
+    "markdown_table",
+    "plan_of",
+    "read_grid",
+    "write_csv",
+    "write_text",
+]
 
 PLAN_FILE = "row.json"
 
@@ -68,16 +76,22 @@ def claim_folder(folder: Path, row: str, digest: str) -> None:
     Raises:
         HandError: the folder holds the same row of another plan.
     """
-    plan = folder / PLAN_FILE
-    if plan.is_file():
-        before = json.loads(plan.read_text(encoding="utf-8")).get("hash")
-        if before != digest:
-            raise HandError(
-                f"{folder} was trained with other settings ({before}, now {digest}); "
-                "give another out= folder."
-            )
+    before = plan_of(folder)
+    if before not in (None, digest):
+        raise HandError(
+            f"{folder} was trained with other settings ({before}, now {digest}); "
+            "give another out= folder."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(plan, json.dumps({"row": row, "hash": digest}))
+    write_text(folder / PLAN_FILE, json.dumps({"row": row, "hash": digest}))
+
+
+def plan_of(folder: Path) -> str | None:
+    """The digest a folder was claimed with, or None."""
+    plan = folder / PLAN_FILE
+    if not plan.is_file():
+        return None
+    return str(json.loads(plan.read_text(encoding="utf-8")).get("hash"))
 
 
 def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -95,13 +95,18 @@ class PlannedRow:
         """Of one epoch."""
         return math.ceil(self.training_set.pictures / self.settings["batch"])
 
+    @property
+    def digest(self) -> str:
+        """Of the settings and of the data: what a finished row is known by."""
+        return f"{self.hash}-{self.training_set.hash}"
+
     def prepare(self) -> Path:
         """Write what the run reads; the file of its training keys is returned.
 
         Raises:
             HandError: the folder holds the same row of another plan.
         """
-        claim_folder(self.folder, self.row.name, f"{self.hash}-{self.training_set.hash}")
+        claim_folder(self.folder, self.row.name, self.digest)
         file = self.folder / "train.yaml"
         write_text(file, json.dumps(self.settings, indent=1) + "\n")  # JSON is YAML
         return file

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsError
-from ..grids import markdown_table, write_csv, write_text
+from ..grids import markdown_table, plan_of, write_csv, write_text
 from .ablation import PlannedRow
 from .model import HandDetector
 from .restricted import read_restricted
@@ -127,7 +127,7 @@ def measure(planned: PlannedRow, test_sets: Mapping[str, str]) -> RowResult:
 def read_result(planned: PlannedRow, state: str = "not run") -> RowResult:
     """What lies in a row's folder; `state` is said of a row that is not done."""
     row, file = planned.row, planned.folder / RESULT_FILE
-    if file.is_file():
+    if file.is_file() and plan_of(planned.folder) == planned.digest:
         return RowResult(**json.loads(file.read_text(encoding="utf-8")))
     seed = int(planned.settings["seed"])
     return RowResult(row.name, row.title, planned.hash, seed, state, paper=row.paper)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..grids import markdown_table, write_csv, write_text
+from ..grids import markdown_table, plan_of, write_csv, write_text
 from .ablation import PlannedRow
 from .checkpoints import read_info
 from .run_files import RunLog
@@ -57,7 +57,7 @@ def read_result(planned: PlannedRow, state: str = "not run") -> RowResult:
     row = planned.row
     weights = planned.folder / WEIGHTS
     about = (row.name, row.title, planned.hash, planned.config.seed)
-    if not weights.is_file():
+    if not weights.is_file() or plan_of(planned.folder) != planned.hash:
         return RowResult(*about, state, paper=row.paper)
     info = read_info(weights)
     steps = int(info["steps"])
