@@ -124,3 +124,22 @@ def test_real_val_names_a_missing_data_yaml(
 ) -> None:
     assert main(["detect", "val", f"model={tiny_detector}", f"data={tmp_path / 'gone.yaml'}"]) == 2
     assert "gone.yaml" in capsys.readouterr().err
+
+
+def test_every_stock_key_is_known() -> None:
+    """With the value it has in Ultralytics; `mode` and `task` are what the verb stands for."""
+    from ultralytics.cfg import DEFAULT_CFG_DICT
+
+    for part in ("train", "val", "predict", "track", "export", "sheet", "ablate"):
+        for name, value in DEFAULT_CFG_DICT.items():
+            if name not in {"mode", "task", "cfg"}:
+                settings = detect._settings(part, [f"{name}={value}"])
+                assert name in settings and settings[name] == value
+
+
+def test_single_cls_trains(tmp_path: Path) -> None:
+    """A stock key that replaces the class names."""
+    words = ["data=hand-sample.yaml", "single_cls=True", "imgsz=64", "epochs=1", "batch=8"]
+    words += ["val=False", "plots=False", f"project={tmp_path}", "name=one", "workers=0"]
+    assert main(["detect", "train", *words, "fraction=0.5"]) == 0
+    assert (tmp_path / "one" / "weights" / "last.pt").is_file()

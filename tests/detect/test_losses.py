@@ -195,3 +195,35 @@ def test_known_sides_are_left_alone(model) -> None:
     boxes = torch.tensor([[[10.0, 10, 50, 50], [60, 60, 90, 90]]])
     kept = assigner.resolve_sides(torch.rand(1, 2, 2), boxes, labels, boxes, torch.ones(1, 2, 1))
     assert kept is labels
+
+
+@pytest.mark.parametrize(
+    ("gain", "item"),
+    [
+        ("cls", "cls_loss"),  # BCE
+        ("dfl", "dfl_loss"),
+        ("box", "box_loss"),  # CIoU
+        ("pose", "pose_loss"),  # L2 of keypoints
+        ("kobj", "kobj_loss"),
+    ],
+)
+def test_each_term_of_eq_5_has_a_weight(model, gain: str, item: str) -> None:
+    """The stock keys; one weight scales one term and no other."""
+    options, batch = HandOptions(), batch_of([LEFT, RIGHT])
+    before = items(model, options, batch)
+    stock = vars(model.args)[gain]
+    try:
+        setattr(model.args, gain, 3 * stock)
+        after = items(model, options, batch)
+    finally:
+        setattr(model.args, gain, stock)
+    assert before[item] > 0
+    for name, value in before.items():
+        assert after[name] == pytest.approx(value * (3 if name == item else 1), rel=1e-5)
+
+
+def test_one_class_has_the_stock_loss() -> None:
+    """`single_cls=True`: nothing is unsure, and no loss is halved."""
+    logits, targets = torch.randn(2, 9, 1), torch.rand(2, 9, 1) * (torch.rand(2, 9, 1) > 0.5)
+    stock = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    torch.testing.assert_close(EitherSideBCE()(logits, targets), stock, atol=1e-5, rtol=1e-4)

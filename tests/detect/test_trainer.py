@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import ultralytics.data.utils
 from ultralytics.models.yolo.pose import PoseTrainer
@@ -8,6 +10,7 @@ from ultralytics.utils.events import events
 from wilor_yolo.detect import trainer
 from wilor_yolo.detect.losses import HandPoseLoss
 from wilor_yolo.detect.model import HandDetector
+from wilor_yolo.detect.restricted import read_restricted
 
 
 def test_criterion_on_model_and_average(toy_set, toy_settings, tmp_path) -> None:
@@ -47,3 +50,24 @@ def test_no_usage_reports() -> None:
 def test_name_lets_loggers_attach() -> None:
     assert "Trainer" in trainer.HandTrainer.__name__
     assert issubclass(trainer.HandTrainer, PoseTrainer)
+
+
+def test_a_kill_while_saving_leaves_the_epoch_before(
+    toy_set, toy_settings, tmp_path, monkeypatch
+) -> None:
+    """Ultralytics writes into the file itself; a half-written last.pt cannot be resumed."""
+    detector = HandDetector("yolo11n-hand-pose.yaml")
+    write = Path.write_bytes
+
+    def half(path: Path, content: bytes) -> int:
+        if path.name.startswith("last.pt") and detector.trainer.epoch == 1:
+            write(path, content[: len(content) // 2])
+            raise KeyboardInterrupt
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    toy_settings |= {"epochs": 3, "project": str(tmp_path), "name": "half", "val": False}
+    with pytest.raises(KeyboardInterrupt):
+        detector.train(data=str(toy_set.yaml), **toy_settings)
+    kept = read_restricted(tmp_path / "half" / "weights" / "last.pt")
+    assert kept["epoch"] == 0 and kept["optimizer"] is not None
