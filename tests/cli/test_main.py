@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def _raise(error: BaseException):
         (HandError("wrong in\n two lines"), 2, "wilor-yolo: wrong in two lines\n"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (PermissionError(13, "Permission denied", "/data/x"), 2, "/data/x: Permission denied."),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "the disk is full; make room"),
         (
             ImportError("libGL.so.1: cannot open shared object file: No such file", name="cv2"),
             2,

@@ -335,6 +335,25 @@ def test_a_full_disk_leaves_the_last_checkpoint(place, tmp_path, monkeypatch, ca
     assert ReconstructorTrainer(_config(place, out, steps=4, val=[])).fit().step == 4
 
 
+def test_logs_and_best_weights_that_cannot_be_written_are_said(
+    place, tmp_path, monkeypatch, capsys
+):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunLog, "append", full)
+    monkeypatch.setattr("wilor_yolo.reconstruct.checkpoints.save", full)
+    out = tmp_path / "run"
+    trainer = ReconstructorTrainer(_config(place, out, steps=2, log_steps=1))
+    with pytest.raises(HandError, match=r"the trained network cannot be written .No space left"):
+        trainer.fit()
+    said = capsys.readouterr().out
+    for what in ("log.csv not written", "val.csv not written", "the best network, of step 2"):
+        assert what in said
+    assert trainer.step == 2 and (out / "last.pt").is_file()
+    assert not [*out.glob("*.part"), *out.glob("*.tmp")]
+
+
 def test_damaged_samples_and_shards(place, tmp_path, make_hand):
     """Torn, without keypoints, NaN: named with their shard; a stop, or left out."""
     good = [make_hand(f"g{i}", i).encode() for i in range(4)]

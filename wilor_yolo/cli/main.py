@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 done in part, or `doctor` found trouble; 2 the user must m
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -75,6 +76,8 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _fail(message)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+            return _fail("the disk is full; make room and run the same command again.")
         if error.filename is None or error.strerror is None:
             raise
         return _fail(f"{error.filename}: {error.strerror}.")

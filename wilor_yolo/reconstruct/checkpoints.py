@@ -51,8 +51,12 @@ def save_network(
         "info": json.dumps(dict(info or {})),
     }
     temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(tensors, metadata))  # save_file would make it unreadable for others
-    os.replace(temporary, path)
+    try:
+        # save_file would make it unreadable for others
+        temporary.write_bytes(save(tensors, metadata))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # what a full disk left
 
 
 def load_network(path: str | Path, hand_model: HandModel | None = None) -> HandNetwork:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ __all__ = ["RunReport"]
 
 
 class RunReport:
-    """Of one run; `quiet` for the processes but the first, which then write nothing."""
+    """Of one run; `quiet` for the processes but the first, which then write nothing.
+
+    A log that cannot be written (the disk is full) is said, and the run goes on.
+    """
 
     def __init__(self, out: Path, quiet: bool) -> None:
         self.out, self.quiet = out, quiet
@@ -29,8 +33,10 @@ class RunReport:
         """Begin at a step; what an earlier session logged after it is forgotten."""
         if self.quiet:
             return
-        self._log.keep_until(step)
-        self._board = Board(self.out / "tensorboard", tensorboard, step)
+        with self._writing(self._log.path):
+            self._log.keep_until(step)
+        with self._writing(self.out / "tensorboard"):
+            self._board = Board(self.out / "tensorboard", tensorboard, step)
         if self._board.missing:
             self.say("no TensorBoard files: pip install tensorboard")
 
@@ -62,8 +68,9 @@ class RunReport:
             return
         row: dict[str, Any] = {"step": step, "seconds": round(seconds, 1)}
         row |= {"lr": rate, "crops_per_s": round(crops_per_second, 1)} | dict(means)
-        self._log.append(row)
-        self._board.numbers("train", row, step)
+        with self._writing(self._log.path):
+            self._log.append(row)
+            self._board.numbers("train", row, step)
 
     def validated(self, errors: Mapping[str, SourceErrors], step: int, seconds: float) -> None:
         """Errors of held-out samples by source, into val.csv."""
@@ -72,16 +79,26 @@ class RunReport:
             numbers = {k: v for k, v in found.numbers().items() if math.isfinite(v)}
             row: dict[str, Any] = {"step": step, "seconds": round(seconds), "source": source}
             row |= numbers
-            RunLog(self.out / "val.csv").append(row)
-            self._board.numbers(f"val/{source}", numbers, step)
+            with self._writing(self.out / "val.csv"):
+                RunLog(self.out / "val.csv").append(row)
+                self._board.numbers(f"val/{source}", numbers, step)
 
     def pictures(
         self, network: HandNetwork, samples: Sequence[EncodedSample], count: int, step: int
     ) -> None:
         """The network's answers on held-out samples: val.jpg, and TensorBoard keeps them all."""
-        sheet = write_validation_sheet(self.out / "val.jpg", network, samples, count)
-        self._board.picture("val", sheet, step)
+        with self._writing(self.out / "val.jpg"):
+            sheet = write_validation_sheet(self.out / "val.jpg", network, samples, count)
+            self._board.picture("val", sheet, step)
 
     def close(self) -> None:
         """Finish the files."""
-        self._board.close()
+        with self._writing(self.out / "tensorboard"):
+            self._board.close()
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.say(f"{path} not written: {error.strerror or error}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -55,16 +56,42 @@ class TrainState:
 
 
 def save_state(path: Path, state: TrainState) -> None:
-    """Write a checkpoint to a temporary name, flush it to the disk, then rename."""
+    """Write a checkpoint to a temporary name, flush it to the disk, then rename.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is as it was.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as handle:
-            torch.save({"format": FORMAT, **vars(state)}, handle)
+            watched = _Watched(handle)
+            try:
+                torch.save({"format": FORMAT, **vars(state)}, watched)
+            except RuntimeError as error:  # what torch makes of a disk that is full
+                raise (watched.error or error) from None
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)  # what a full disk left
+
+
+class _Watched:
+    """A file that remembers why writing failed."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._handle.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._handle.flush()
 
 
 def load_state(path: Path) -> TrainState:
@@ -98,12 +125,7 @@ class RunLog:
         if missing or not columns:
             old = self.rows()
             columns = columns + missing
-            temporary = self.path.with_name(self.path.name + ".tmp")
-            with open(temporary, "w", newline="", encoding="utf-8") as handle:
-                writer = csv.DictWriter(handle, columns, restval="")
-                writer.writeheader()
-                writer.writerows([*old, row])
-            os.replace(temporary, self.path)
+            self._write(columns, [*old, row])
             return
         with open(self.path, "a", newline="", encoding="utf-8") as handle:
             csv.DictWriter(handle, columns, restval="").writerow(row)
@@ -121,12 +143,18 @@ class RunLog:
         columns = self._columns()
         if not columns:
             return
+        self._write(columns, rows)
+
+    def _write(self, columns: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
         temporary = self.path.with_name(self.path.name + ".tmp")
-        with open(temporary, "w", newline="", encoding="utf-8") as handle:
-            writer = csv.DictWriter(handle, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self.path)
+        try:
+            with open(temporary, "w", newline="", encoding="utf-8") as handle:
+                writer = csv.DictWriter(handle, columns, restval="")
+                writer.writeheader()
+                writer.writerows(rows)
+            os.replace(temporary, self.path)
+        finally:
+            temporary.unlink(missing_ok=True)  # what a full disk left
 
     def _columns(self) -> list[str]:
         if not self.path.is_file():

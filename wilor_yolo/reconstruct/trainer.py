@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 from torch import nn
 
 from ..errors import HandError
+from ..grids import write_text
 from ..mano.files import load_hand_model
 from ..shards import find_shards
 from .auxiliary import AidedNetwork, KeypointMaps
@@ -223,7 +225,8 @@ class ReconstructorTrainer:
         self.report.close()
         final = self.out / "final.safetensors"
         if self.fabric.is_global_zero:
-            save_network(final, self.average.module, self._provenance(loader))
+            with self._writing(final, "the trained network"):
+                save_network(final, self.average.module, self._provenance(loader))
         self.report.say(f"done: {final}")
         return TrainResult(
             self.step, final, self.last_errors, session_crops / max(session_seconds, 1e-9)
@@ -295,16 +298,18 @@ class ReconstructorTrainer:
     def _save(self, loader: BatchLoader, skip: bool = False) -> None:
         if not self.fabric.is_global_zero:
             return
-        store = loader.store_at(self.step)
         path = self.out / "last.pt"
+        with self._writing(path, f"the checkpoint of step {self.step}", skip):
+            save_state(path, self._state(loader.store_at(self.step)))
+
+    @contextmanager
+    def _writing(self, path: Path, what: str, skip: bool = False) -> Iterator[None]:
+        """A disk that is full, in words: an error, or with `skip` a line."""
         try:
-            save_state(path, self._state(store))
+            yield
         except OSError as error:
             left = f"{path} is as it was" if path.is_file() else "there is none yet"
-            reason = (
-                f"the checkpoint of step {self.step} cannot be written "
-                f"({error.strerror or error}); {left}"
-            )
+            reason = f"{what} cannot be written ({error.strerror or error}); {left}"
             if not skip:
                 raise HandError(f"{reason}. Make room, then resume=true goes on.") from None
             self.report.say(f"{reason}; training goes on")
@@ -340,9 +345,9 @@ class ReconstructorTrainer:
         reached = score(self.last_errors)
         if self.best is None or reached < self.best:
             self.best = reached
-            save_network(
-                self.out / "best.safetensors", module, {"step": self.step, "score": reached}
-            )
+            path = self.out / "best.safetensors"
+            with self._writing(path, f"the best network, of step {self.step},", skip=True):
+                save_network(path, module, {"step": self.step, "score": reached})
 
     # -- small things ----------------------------------------------------------------------------
 
@@ -372,10 +377,10 @@ class ReconstructorTrainer:
     def _write_config(self) -> None:
         if not self.fabric.is_global_zero:
             return
-        self.out.mkdir(parents=True, exist_ok=True)
-        temporary = self.out / "config.yaml.tmp"
-        temporary.write_text(yaml.safe_dump(self.config.to_dict(), sort_keys=False))
-        os.replace(temporary, self.out / "config.yaml")
+        path = self.out / "config.yaml"
+        with self._writing(path, "the configuration", skip=path.is_file()):
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_text(path, yaml.safe_dump(self.config.to_dict(), sort_keys=False))
 
 
 def _start_from(network: HandNetwork, path: Path) -> str:
