@@ -10,14 +10,15 @@ would hide in use. Speed is that of use: score from 0.25 up, MediaPipe at its ow
 picture at a time from memory to hands, letterboxing and suppression included. The detectors take
 turns, a few pictures each, so that other work on the machine hits all of them alike. Pictures a
 second are given by the clock, and by the processor time of the process: on one core the second is
-what that core would give if it were free. (ONNX Runtime's threads wait actively, which counts as
-processor time.)
+what that core would give if it were free. Batches are timed the same way. Give the process the
+cores it shall use (`taskset -c 0` for one); ONNX Runtime is held to them here, it would take all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -35,45 +36,73 @@ from wilor_yolo import HandDetector
 from wilor_yolo.cli.evaluate_detection import true_pictures
 from wilor_yolo.cli.peers import Peer, open_peer
 from wilor_yolo.cli.weights import sha256
-from wilor_yolo.evaluate.detection import Finder, ask, measure
+from wilor_yolo.evaluate.detection import WORKING_SCORE, Finder, ask, measure
 from wilor_yolo.images import read_image
 from wilor_yolo.weights_dir import shipped
 
 BACKENDS = ("torch", "onnx", "openvino")
-TURN = 8  # pictures a detector runs before the next one does
+TURN = 24  # pictures a detector runs before the next one does
+BATCH = 8
 Frame = tuple[Path, np.ndarray]  # picture BGR
 HEADLINE = ("subhi", "hand_graph_cnn")  # sources with complete boxes that no training has seen
+
+
+# Numbers of pictures -> seconds a picture, by the clock and of the processor.
+Turn = Callable[[Sequence[int]], tuple[float, float]]
 
 
 @dataclass
 class Candidate:
     """A detector with what was measured of it.
 
-    `turn` runs the pictures of the given numbers and returns the seconds a picture, by the clock
-    and of the processor.
+    `turn` runs the pictures of the given numbers one by one, `batches` several at a time (None
+    where that is not offered).
     """
 
     label: str
     megabytes: float
     find: Finder
-    turn: Callable[[Sequence[int]], tuple[float, float]]
+    turn: Turn
+    batches: Turn | None = None
     clock: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
+    batched: list[float] = field(default_factory=list)
     scored: bool = True
     scores: dict[str, float] = field(default_factory=dict)
 
 
-def in_this_process(label: str, peer: Peer, frames: Sequence[Frame]) -> Candidate:
-    """A detector of ours or of `wilor-yolo evaluate`."""
+def timed_turn(run: Callable[[Sequence[int]], object]) -> Turn:
+    """A turn that is timed in this process."""
 
     def turn(numbers: Sequence[int]) -> tuple[float, float]:
         begin, used = time.perf_counter(), time.process_time()
-        for number in numbers:
-            peer.work(*frames[number])
+        run(numbers)
         clock, processor = time.perf_counter() - begin, time.process_time() - used
         return clock / len(numbers), processor / len(numbers)
 
-    return Candidate(label, peer.megabytes, peer.find, turn)
+    return turn
+
+
+def one_by_one(label: str, peer: Peer, frames: Sequence[Frame]) -> Candidate:
+    """A detector of `wilor-yolo evaluate`."""
+
+    def run(numbers: Sequence[int]) -> None:
+        for number in numbers:
+            peer.work(*frames[number])
+
+    return Candidate(label, peer.megabytes, peer.find, timed_turn(run))
+
+
+def in_batches(file: Path, size: int, frames: Sequence[Frame]) -> Turn:
+    """One of ours with several pictures at a time."""
+    detector = HandDetector(file)
+
+    def run(numbers: Sequence[int]) -> None:
+        for first in range(0, len(numbers), BATCH):
+            images = [frames[number][1] for number in numbers[first : first + BATCH]]
+            detector.predict(images, imgsz=size, conf=WORKING_SCORE, verbose=False)
+
+    return timed_turn(run)
 
 
 def package(python: str, pictures: Sequence, timed: Sequence, folder: Path) -> Candidate:
@@ -119,6 +148,21 @@ def exported(weights: Path, backend: str, size: int, folder: Path) -> Path:
     return Path(made)
 
 
+def hold_onnxruntime() -> None:
+    """ONNX Runtime starts a thread for every core of the machine and binds it there, whatever cores
+    this process has; Ultralytics leaves it at that."""
+    import onnxruntime
+
+    original = onnxruntime.SessionOptions
+
+    def options() -> object:
+        made = original()
+        made.intra_op_num_threads = len(os.sched_getaffinity(0))
+        return made
+
+    onnxruntime.SessionOptions = options
+
+
 def candidates(
     args: argparse.Namespace, pictures: Sequence, timed: Sequence, folder: Path
 ) -> Iterator[Candidate]:
@@ -128,13 +172,15 @@ def candidates(
         weights = untrained(given, folder) if given.suffix == ".yaml" else given
         for size in args.sizes:
             for backend in args.backends:
-                peer = open_peer(str(exported(weights, backend, size, folder)), size)
-                entry = in_this_process(f"{weights.stem} {size} {backend}", peer, frames)
+                file = exported(weights, backend, size, folder)
+                peer = open_peer(str(file), size)
+                entry = one_by_one(f"{weights.stem} {size} {backend}", peer, frames)
+                entry.batches = in_batches(file, size, frames)
                 entry.scored = weights == given
                 yield entry
     if args.mediapipe is not None:
         peer = open_peer("mediapipe", mediapipe=args.mediapipe)
-        yield in_this_process("mediapipe openvino", peer, frames)
+        yield one_by_one("mediapipe openvino", peer, frames)
     if args.mediapipe_python is not None:
         yield package(args.mediapipe_python, pictures, timed, folder)
 
@@ -142,13 +188,16 @@ def candidates(
 def time_in_turns(entries: Sequence[Candidate], pictures: int, rounds: int) -> None:
     """Add seconds a picture, by the clock and of the processor, for each round."""
     for entry in entries:
-        entry.turn(range(pictures))  # some backends compile for each shape they meet
+        for turn in filter(None, (entry.turn, entry.batches)):
+            turn(range(pictures))  # some backends compile for each shape they meet
     for number in range(rounds):
         numbers = [(number * TURN + step) % pictures for step in range(TURN)]
         for entry in entries:
             clock, processor = entry.turn(numbers)
             entry.clock.append(clock)
             entry.processor.append(processor)
+            if entry.batches is not None:
+                entry.batched.append(entry.batches(numbers)[1])
 
 
 def score(entry: Candidate, pictures: Sequence) -> None:
@@ -173,11 +222,12 @@ def score(entry: Candidate, pictures: Sequence) -> None:
 def report(entries: Sequence[Candidate]) -> str:
     """A Markdown table; speed as the median of the rounds."""
     names = max((list(entry.scores) for entry in entries), key=len)
-    heads = ["detector", "MB", "pictures/s", "of a free core", *names]
+    heads = ["detector", "MB", "pictures/s", "of a free core", f"{BATCH} at a time", *names]
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     for entry in entries:
         clock, processor = np.median(entry.clock), np.median(entry.processor)
         cells = [entry.label, f"{entry.megabytes:.1f}", f"{1 / clock:.1f}", f"{1 / processor:.1f}"]
+        cells.append(f"{1 / np.median(entry.batched):.1f}" if entry.batched else "-")
         cells += [f"{entry.scores[name]:.3f}" if entry.scores else "-" for name in names]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -198,10 +248,12 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[320, 640])
     parser.add_argument("--backends", choices=BACKENDS, nargs="+", default=list(BACKENDS))
     parser.add_argument("--pictures", type=int, default=300, help="for precision, spread evenly")
-    parser.add_argument("--rounds", type=int, default=8, help=f"of {TURN} pictures each, for speed")
+    parser.add_argument("--rounds", type=int, default=3, help=f"of {TURN} pictures each, for speed")
     parser.add_argument("--out", type=Path, help="JSON with all numbers")
     args = parser.parse_args()
 
+    if "onnx" in args.backends:
+        hold_onnxruntime()
     pictures = true_pictures(args.data)
     pictures = pictures[:: max(1, len(pictures) // args.pictures)]
     timed = pictures[:: max(1, len(pictures) // (TURN * args.rounds))]
@@ -219,7 +271,13 @@ def main() -> int:
     print(report(entries))
     if args.out is not None:
         numbers = {
-            e.label: {"clock": e.clock, "processor": e.processor, **e.scores} for e in entries
+            e.label: {
+                "clock": e.clock,
+                "processor": e.processor,
+                "batched": e.batched,
+                **e.scores,
+            }
+            for e in entries
         }
         when = datetime.now(timezone.utc).isoformat(timespec="seconds")
         record = {"when": when, "machine": platform.platform(), "detectors": numbers}
