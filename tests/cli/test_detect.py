@@ -137,6 +137,12 @@ def test_every_stock_key_is_known() -> None:
                 assert name in settings and settings[name] == value
 
 
+def test_keypoint_loss_none_is_a_word(calls: list) -> None:
+    """Ultralytics reads `none` as nothing, and nothing would leave the loss as it was."""
+    assert main(["detect", "train", "data=a.yaml", "keypoint_loss=none", "device=None"]) == 0
+    assert calls[0][2]["keypoint_loss"] == "none" and calls[0][2]["device"] is None
+
+
 def test_single_cls_trains(tmp_path: Path) -> None:
     """A stock key that replaces the class names."""
     words = ["data=hand-sample.yaml", "single_cls=True", "imgsz=64", "epochs=1", "batch=8"]

@@ -86,6 +86,14 @@ def test_exported_files_do_not_train(weights: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_shipped_weights_are_exported_into_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path(HandDetector().export(format="torchscript", imgsz=96))
+    assert file == tmp_path / "hand-n.torchscript" and file.is_file()
+
+
 def test_what_cannot_be_made_here(weights: Path) -> None:
     with pytest.raises(HandError, match="export format=jpeg: Invalid export format='jpeg'"):
         HandDetector(weights).export(format="jpeg")

@@ -104,6 +104,8 @@ rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 class Gloo(HandTrainer):
     def _setup_ddp(self):
         distributed.init_process_group("gloo", rank=rank, world_size=count)
+    def final_eval(self):
+        pass  # it asks CUDA for the device of a process
 def tell(trainer):
     model = trainer.model.module
     digest = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in model.parameters()))
@@ -140,7 +142,7 @@ def test_two_processes_train_one_network(
         text=True,
         timeout=600,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr.partition("Traceback")[2][:3000]
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first["weights"] == second["weights"]
     untrained = b"".join(p.detach().numpy().tobytes() for p in trainer.model.parameters())

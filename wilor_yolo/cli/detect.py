@@ -205,7 +205,8 @@ def _settings(part: str, args: Sequence[str]) -> dict[str, Any]:
             settings[name] = True
             continue
         try:
-            settings[name] = parse_key_value_pair(argument)[1]
+            value = parse_key_value_pair(argument)[1]
+            settings[name] = "none" if name == "keypoint_loss" and value is None else value
         except AssertionError:
             raise HandError(f"{name}= has no value; write {name}=... or leave it out.") from None
     if preset := settings.pop("cfg", None):

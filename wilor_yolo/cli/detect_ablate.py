@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandError
+from .keys import did_you_mean
 from .rows import chosen_rows, run_row, words_in
 
 if TYPE_CHECKING:
@@ -124,12 +125,12 @@ def _with_row_keys(rows: Sequence[DetectorRow], of_rows: dict[str, Any]) -> list
     for key, value in of_rows.items():
         name, _, tail = key.partition(".")
         if name not in by_name:
-            from .keys import did_you_mean
-
             raise HandError(f"{key}: no such row is chosen.{did_you_mean(name, by_name)}")
         row = by_name[name]
-        if tail in {"model", "data"}:
-            by_name[name] = replace(row, **{tail: str(value)})
+        if tail == "model":
+            by_name[name] = replace(row, model=str(value))
+        elif tail == "data":
+            by_name[name] = replace(row, data=str(value))
         else:
             by_name[name] = replace(row, train={**row.train, tail: value})
     return list(by_name.values())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ultralytics.data.augment import Compose
@@ -196,7 +197,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def build_hand_dataset(
-    cfg: IterableSimpleNamespace,
+    cfg: SimpleNamespace,
     img_path: str | list[str],
     batch: int | None,
     data: dict[str, Any],

@@ -12,7 +12,7 @@ from ultralytics.nn.tasks import PoseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from ..errors import HandError, WeightsError
-from ..weights_dir import shipped, shipped_dataset
+from ..weights_dir import shipped, shipped_dataset, weights_dir
 from .options import HandOptions
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
 from .restricted import read_restricted
@@ -155,12 +155,16 @@ class HandDetector(YOLO):
             settings: any Ultralytics export argument.
 
         Returns:
-            The path of the file or folder written beside the `.pt`.
+            The path of the file or folder written beside the `.pt`; for weights that ship with the
+            package in the working directory.
 
         Raises:
             HandError: there is no such format, or it cannot be made on this machine.
         """
         self._check_is_pytorch_model()
+        start = Path(self.ckpt_path or "")
+        if start.parent == weights_dir():
+            self.model.pt_path = str(Path.cwd() / start.name)  # Ultralytics names the file by it
         try:
             return super().export(**{"agnostic_nms": True, **settings})
         except (AssertionError, OSError, RuntimeError, ValueError) as error:
