@@ -257,6 +257,7 @@ def test_a_full_disk_is_logged_and_the_chunk_done_later(
     monkeypatch.setattr(outputs, "write_bytes", full)
     summary = job(out, square_finder()).run(clip.parent)
     assert summary.counts["chunks not written"] == 1 and summary.counts["chunks"] == 2
+    assert summary.counts["frames written"] == 10
     assert len(rows(out)) == 10 and "No space left" in (out / "trouble.jsonl").read_text()
     monkeypatch.setattr(outputs, "write_bytes", real)
     again = job(out, square_finder()).run(clip.parent)

@@ -182,6 +182,9 @@ class AnnotationJob:
             self._trouble(where, 0.0, f"chunk {chunk} not written: {reason}", "chunks not written")
             return False
         self.summary.counts["chunks"] += 1
+        self.summary.counts["frames written"] += len(annotated)
+        self.summary.counts["hands"] += sum(len(frame.hands) for frame in annotated)
+        self.summary.counts = +self.summary.counts  # no zeros
         return True
 
     def _annotate(self, frame: SampledFrame) -> AnnotatedFrame | None:
@@ -199,8 +202,6 @@ class AnnotationJob:
             self.summary.counts["frames without hands" if not unsure else "frames unsure"] += 1
             if unsure or not settings.keep_empty:
                 return None
-        self.summary.counts["frames written"] += 1
-        self.summary.counts["hands"] += len(believed)
         height, width = image.shape[:2]
         is_picture = frame.name.index == 0 and frame.time == 0
         focal = exif_focal(path, width, height) if is_picture else None

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 
@@ -66,7 +66,7 @@ def save_state(path: Path, state: TrainState) -> None:
         with open(temporary, "wb") as handle:
             watched = _Watched(handle)
             try:
-                torch.save({"format": FORMAT, **vars(state)}, watched)
+                torch.save({"format": FORMAT, **vars(state)}, cast(BinaryIO, watched))
             except RuntimeError as error:  # what torch makes of a disk that is full
                 raise (watched.error or error) from None
             handle.flush()
