@@ -31,6 +31,12 @@ class ConvertOptions:
         choice("all", "body"),
         "body: a detector's layers below its head, as a plain state dict",
     )
+    network: str | None = key(
+        None,
+        maybe(text),
+        "to .safetensors from a ViTPose, MAE or timm file: the network it starts, as vit-huge",
+        "the one in the file",
+    )
     heads: int | None = key(
         None, maybe(whole(1)), "attention heads of a released checkpoint of another size", "16"
     )
@@ -42,6 +48,7 @@ wilor-yolo weights: what is in weight files, and other files made of them
   wilor-yolo weights info
   wilor-yolo weights info file=best.pt
   wilor-yolo weights convert source=wilor_final.ckpt out=wilor.safetensors
+  wilor-yolo weights convert source=vitpose.pth out=start.safetensors network=vit-base
   wilor-yolo weights convert source=runs/pose/train/weights/best.pt out=detector.pt
   wilor-yolo weights convert source=hand-n.pt part=body out=body.pt
 
@@ -142,10 +149,9 @@ def _convert(args: list[str]) -> int:
     if options.part == "body" and out.suffix != ".pt":
         raise HandError(f"out={out}: the body of a detector is a .pt file.")
     if out.suffix == ".safetensors":
-        from ..reconstruct.checkpoints import save_network
-        from ..reconstruct.released import load_released
+        from .weights_reconstructor import convert_reconstructor
 
-        save_network(out, load_released(source, options.heads or 16), {"source": source.name})
+        convert_reconstructor(source, out, options.heads, options.network)
     elif out.suffix == ".pt":
         from ..detect.release import release_checkpoint, save_body
 

@@ -23,7 +23,12 @@ from .config import NetworkConfig
 from .network import HandNetwork
 from .torch_archive import PickledTensor, TorchArchive
 
-__all__ = ["load_released", "load_released_discriminator_state", "load_released_hand_model"]
+__all__ = [
+    "load_released",
+    "load_released_discriminator_state",
+    "load_released_hand_model",
+    "released_names",
+]
 
 # Released name -> ours; the first pattern that matches the whole name decides.
 _RENAMES = tuple(
@@ -78,6 +83,14 @@ def load_released(
         network = HandNetwork(config, model)
         _load(network, archive, {n: v for n, v in state.items() if n.startswith(_NETWORK)})
     return network.eval()
+
+
+def released_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of a checkpoint's tensors: those of the network, and all others."""
+    with TorchArchive(path) as archive:
+        names = tuple(_state_dict(archive))
+    kept = tuple(name for name in names if name.startswith(_NETWORK))
+    return kept, tuple(name for name in names if name not in kept)
 
 
 def load_released_hand_model(path: str | Path) -> HandModel:

@@ -8,7 +8,7 @@ instead of ``last_norm``, a class token, positions of a square picture).
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ..errors import WeightsError
 from .torch_archive import PickledTensor, TorchArchive
 from .trunk import Trunk
 
-__all__ = ["load_vit_weights"]
+__all__ = ["load_vit_weights", "unused_names"]
 
 # Prefixes in the order they are tried; the first that fits decides.
 _RENAMES = (
@@ -69,6 +69,18 @@ def load_vit_weights(trunk: Trunk, path: str | Path) -> tuple[str, ...]:
     return tuple(taken)
 
 
+def unused_names(path: str | Path, taken: Collection[str]) -> tuple[str, ...]:
+    """Names in a file of which :func:`load_vit_weights` made none of its `taken` tensors."""
+    names, prefix = list(_unwrap(_read(Path(path)), whole=True)), "backbone."
+    inside = any(name.startswith(prefix) for name in names)
+    return tuple(
+        name
+        for name in names
+        if (inside and not name.startswith(prefix))
+        or _our_name(name.removeprefix(prefix)) not in taken
+    )
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise WeightsError(f"initial weights {path} do not exist; check the path.")
@@ -92,12 +104,12 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise WeightsError(f"{path} is no state dict: {reason}") from error
 
 
-def _unwrap(state: Mapping[str, Any]) -> dict[str, Tensor]:
+def _unwrap(state: Mapping[str, Any], whole: bool = False) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(state.get(key), dict):
             state = state[key]
     names = [name for name in state if name.startswith("backbone.")]
-    if names:
+    if names and not whole:
         state = {name.removeprefix("backbone."): state[name] for name in names}
     return {name: value.float() for name, value in state.items() if isinstance(value, Tensor)}
 
