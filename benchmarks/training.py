@@ -1,14 +1,21 @@
 """What training costs: operations, memory a crop, the loader against the step, one step's profile.
 
     python benchmarks/training.py sizes vit-tiny vit-base vit-huge
+    python benchmarks/training.py memory vit-tiny vit-base few=2 many=10
     python benchmarks/training.py step data=shards/train network=vit-tiny batch=16 seconds=20
 
 `sizes` computes on shapes alone (torch's meta device), so the largest network takes seconds.
+`memory` runs forward and backward in a process of its own, with gradients in place as when a batch
+runs in parts, and asks how large that got: with `few` and with `many` crops; the difference is what
+a crop costs. No optimiser (two more numbers a parameter). backward=0 stops after the forward pass,
+with what it keeps and without gradients, so that the largest network fits. POSIX only.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import time
 from contextlib import nullcontext
 from itertools import islice
@@ -31,6 +38,7 @@ from wilor_yolo.reconstruct.recompute import recompute_blocks
 from wilor_yolo.skeleton import MANO_PARENTS
 
 BATCH = 2  # crops of `sizes`
+_MEMORY = {"few": 2, "many": 10, "backward": 1}  # keys of `memory`
 # Bytes a parameter: weight, gradient, AdamW's two moments, the moving average; 32 bits each.
 STATE = 5 * 4
 
@@ -98,6 +106,39 @@ def _block_bytes(network: HandNetwork) -> int:
     return _kept_bytes(trunk.blocks[-1], inputs)
 
 
+def memory(names: list[str], few: int, many: int, backward: int) -> None:
+    print(f"network   recomputed  peak GB of {few:2d}  of {many:2d}   MB/crop")
+    for name in names:
+        for again in (False, True):
+            peaks = [_peak_of(name, batch, again, backward) for batch in (few, many)]
+            slope = (peaks[1] - peaks[0]) / max(many - few, 1) * 1e3
+            cells = f"{peaks[0]:13.2f}  {peaks[1]:5.2f}  {slope:8.0f}"
+            print(f"{name:9s} {'yes' if again else 'no':10s} {cells}", flush=True)
+
+
+def _peak_of(name: str, batch: int, again: bool, backward: int) -> float:
+    """GB a process takes at most for a batch."""
+    words = [sys.executable, __file__, "peak", name, *map(str, (batch, int(again), backward))]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def peak(name: str, batch: int, again: bool, backward: bool) -> None:
+    import resource
+
+    network = HandNetwork(NetworkConfig.from_yaml(name), load_hand_model(None)).train()
+    if again:
+        recompute_blocks(network)
+    side = network.config.image_size
+    if backward:
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+    output = network(torch.zeros(batch, 3, side, side))
+    if backward:
+        (output.vertices.mean() + output.keypoints_2d_crop.mean()).backward()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+
+
 def step(data: str, name: str, batch: int, seconds: float, profile: bool) -> None:
     config = NetworkConfig.from_yaml(name)
     store = SampleStore([DataGroup(data)], limit=2000)
@@ -139,13 +180,23 @@ def step(data: str, name: str, batch: int, seconds: float, profile: bool) -> Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("sizes", "step"))
+    parser.add_argument("part", choices=("sizes", "memory", "peak", "step"))
     parser.add_argument("words", nargs="*", help="network names; or key=value for step")
     words = parser.parse_args()
     if words.part == "sizes":
         sizes(words.words or ["vit-tiny", "vit-base", "vit-huge"])
         return
-    keys = dict(word.split("=", 1) for word in words.words)
+    if words.part == "peak":
+        name, *numbers = words.words
+        batch, again, backward = map(int, numbers)
+        peak(name, batch, bool(again), bool(backward))
+        return
+    keys = dict(word.split("=", 1) for word in words.words if "=" in word)
+    if words.part == "memory":
+        names = [word for word in words.words if "=" not in word]
+        few, many, backward = (int(keys.get(k, d)) for k, d in _MEMORY.items())
+        memory(names or ["vit-tiny"], few, many, backward)
+        return
     step(keys["data"], keys.get("network", "vit-tiny"), int(keys.get("batch", 16)),
          float(keys.get("seconds", 20)), "profile" in keys)  # fmt: skip
 

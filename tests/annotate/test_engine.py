@@ -192,6 +192,9 @@ def test_other_settings_in_a_folder_are_refused(tmp_path: Path, square_finder) -
         job(tmp_path / "out", square_finder(), JobSettings(fit=False))
     with pytest.raises(HandError, match="detectors"):
         job(tmp_path / "out", square_finder("others"))
+    AnnotationJob(tmp_path / "m", Ensemble([square_finder()]), None, SETTINGS, models={"conf": 0.2})
+    with pytest.raises(HandError, match=r"conf=0\.2"):
+        AnnotationJob(tmp_path / "m", Ensemble([square_finder()]), None, SETTINGS)
     with pytest.raises(HandError, match="fitter"):
         job(tmp_path / "new", square_finder(), JobSettings())
 

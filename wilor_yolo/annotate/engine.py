@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -82,9 +82,10 @@ class AnnotationJob:
         fitter: None with ``settings.fit=False``.
         settings: see :class:`JobSettings`.
         report: called with lines of progress.
+        models: what else decides the result, by name: files of models and thresholds of detectors.
 
     Raises:
-        HandError: the folder holds a job with other settings or detectors.
+        HandError: the folder holds a job with other settings, detectors or models.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class AnnotationJob:
         fitter: HandFitter | None,
         settings: JobSettings | None = None,
         report: Callable[[str], None] = print,
+        models: Mapping[str, Any] | None = None,
     ) -> None:
         self.settings = settings or JobSettings()
         if self.settings.fit and fitter is None:
@@ -103,7 +105,7 @@ class AnnotationJob:
         self.summary = JobSummary()
         self._version = _version()
         (self.out / "parts").mkdir(parents=True, exist_ok=True)
-        self._keep_settings()
+        self._keep_settings(models or {})
 
     def run(self, source: str | Path) -> JobSummary:
         """Annotate everything of a source (see :func:`.frames.find_items`)."""
@@ -136,9 +138,7 @@ class AnnotationJob:
                 for chunk, frames in _by_chunk(reader.frames(done)):
                     failed |= not self._chunk(f"{prefix}{chunk:05d}", frames)
                 if reader.cut_short:
-                    self._trouble(
-                        str(item.path), reader.end, reader.cut_short, "videos cut short"
-                    )
+                    self._trouble(str(item.path), reader.end, reader.cut_short, "videos cut short")
         except ImageError as error:
             self._trouble(str(item.path), 0.0, str(error), "videos unreadable")
             return
@@ -272,19 +272,21 @@ class AnnotationJob:
         except OSError:  # the disk is full: the log must not end the job
             self.report(f"{file} at {when:.1f} s: {what}")
 
-    def _keep_settings(self) -> None:
+    def _keep_settings(self, models: Mapping[str, Any]) -> None:
         """Write the settings beside the data, or compare with those that are there."""
         wanted: dict[str, Any] = {
             "engine": ENGINE,
             "detectors": self.ensemble.names,
             **asdict(self.settings),
+            **models,
         }
         path = self.out / "settings.json"
         if not path.exists():
             write_text(path, json.dumps(wanted, indent=1) + "\n")
             return
         have = json.loads(path.read_text(encoding="utf-8"))
-        differ = [f"{k}={have.get(k)}" for k in wanted if have.get(k) != wanted[k]]
+        keys = {**have, **wanted}
+        differ = [f"{k}={have.get(k)}" for k in keys if have.get(k) != wanted.get(k)]
         if differ:
             raise HandError(
                 f"{self.out} holds a job with {', '.join(differ)}; use the same or another out=."

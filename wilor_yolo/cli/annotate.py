@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "run"]
 
 JOB_PICTURES = 100  # in a bundle, the unit of resuming for pictures
+# Keys that decide the result too; a job goes on with the same ones only.
+_MODELS = (
+    "people",
+    "people_conf",
+    "full_frame",
+    "conf",
+    "imgsz",
+    "projection",
+    "hand_model",
+    "prior",
+    "limits",
+)
 _BAD = ("unreadable", "failures", "cut short", "chunks not written")  # ends of kinds of trouble
 
 
@@ -140,7 +152,8 @@ def _worker(options: AnnotateOptions) -> Callable[[Task], Counter[str]]:
         source=options.name,
     )
     fitter = make_fitter(options) if options.fit else None
-    return AnnotationJob(options.out, _ensemble(options), fitter, settings, _say).do
+    models = {name: getattr(options, name) for name in _MODELS}
+    return AnnotationJob(options.out, _ensemble(options), fitter, settings, _say, models).do
 
 
 def _say(line: str) -> None:
