@@ -291,6 +291,26 @@ def test_validation_counts_unknown_sides(trained: Path, toy_set_unknown) -> None
     assert metrics.nt_per_class.sum() == hands and len(metrics.nt_per_class) == 2
 
 
+def test_a_set_of_one_class_trains_and_validates(own_toy_set, toy_settings, tmp_path) -> None:
+    """`sides: unknown`: the network keeps its two sides, validation counts either answer."""
+    for file in own_toy_set.root.rglob("*.txt"):
+        file.write_text("".join("0" + line[1:] for line in file.read_text().splitlines(True)))
+    text = own_toy_set.yaml.read_text()
+    text = text.replace("{0: left, 1: right}", "{0: hand}").replace("nc: 2", "nc: 1")
+    own_toy_set.yaml.write_text(text + "sides: unknown\n")
+    detector = HandDetector("yolo11n-hand-pose.yaml")
+    toy_settings |= {"epochs": 1, "project": str(tmp_path), "name": "one", "val": False}
+    detector.train(data=str(own_toy_set.yaml), **toy_settings)
+    last = HandDetector(tmp_path / "one" / "weights" / "last.pt")
+    assert last.names == {0: "left", 1: "right"} and last.model.model[-1].nc == 2
+    metrics = last.val(data=str(own_toy_set.yaml), plots=False, verbose=False, batch=4)
+    hands = sum(
+        len(file.read_text().splitlines())
+        for file in (own_toy_set.root / "labels" / "val").glob("*.txt")
+    )
+    assert metrics.nt_per_class.sum() == hands
+
+
 def test_no_machine_path_in_a_new_model(monkeypatch, tmp_path) -> None:
     """And the install folder does not matter: Ultralytics strips letters after digits in paths."""
     detector = HandDetector("yolo11s-hand-pose.yaml")
