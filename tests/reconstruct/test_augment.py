@@ -76,9 +76,7 @@ def test_turned_3d_projects_on_to_turned_keypoints(make_hand, free_hand, is_righ
         project(joints.astype(np.float64), to_view @ right.K), labels.keypoints_2d[:, :2], atol=1e-4
     )
     # joints_3d are those joints in the ray frame, turned about the optical axis, from the wrist on.
-    np.testing.assert_allclose(
-        labels.joints_3d, (joints - joints[0]) @ labels.turn.T, atol=1e-6
-    )
+    np.testing.assert_allclose(labels.joints_3d, (joints - joints[0]) @ labels.turn.T, atol=1e-6)
     # The turned parameters pose the hand model on to the turned joints.
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(labels.pose))
     orient = torch.from_numpy(labels.turn) @ rotations[0]
@@ -143,9 +141,7 @@ def test_ray_frame_looks_at_the_crop(make_hand, is_right):
     points = project(joints, right_K)
     keypoints = np.column_stack((points, np.ones(21)))
     box = np.concatenate((points.min(0), points.max(0)))
-    tilted = replace(
-        sample, K=shifted, keypoints_3d=joints, keypoints_2d=keypoints, bbox_xyxy=box
-    )
+    tilted = replace(sample, K=shifted, keypoints_3d=joints, keypoints_2d=keypoints, bbox_xyxy=box)
     view = plain_view(tilted, 1.5)
     seen = view_labels(tilted, view)
     blind = view_labels(tilted, view, "camera")
@@ -158,3 +154,18 @@ def test_ray_frame_looks_at_the_crop(make_hand, is_right):
         return np.abs((x * y).sum() / (x * x).sum() * x - y).mean()
 
     assert misfit(seen) < 0.6 * misfit(blind)
+
+
+def test_crops_shown_the_wrong_way_round_teach_their_side_only(make_hand):
+    network = NetworkConfig(
+        stem="hand-landmarks", image_size=64, visible=1.0, dim=32, heads=2, side=True
+    )
+    sample, keys = make_hand(), [(1, 2)]
+    right = make_batch([sample], network, AugmentConfig(mirror_probability=0.0), keys)
+    wrong = make_batch([sample], network, AugmentConfig(mirror_probability=1.0), keys)
+    assert right.targets.shows_right.tolist() == [1.0]
+    assert wrong.targets.shows_right.tolist() == [0.0]
+    np.testing.assert_array_equal(wrong.crops.numpy(), right.crops.numpy()[..., ::-1])
+    assert right.targets.keypoints_2d.abs().sum() > 0
+    for weight in ("keypoints_2d", "joints_3d_weight", "has_parameters"):
+        assert getattr(wrong.targets, weight).abs().sum() == 0

@@ -16,7 +16,8 @@ from torch import nn
 from wilor_yolo.errors import HandError
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.refine import Refinement, sample_aligned
-from wilor_yolo.reconstruct.trunk import CnnStem, PatchStem, Trunk, YoloStem
+from wilor_yolo.reconstruct.stems import CnnStem, PatchStem, YoloStem
+from wilor_yolo.reconstruct.trunk import Trunk
 
 PIXEL = 0.1  # how far a sample may lie from where it should, px of the crop
 
@@ -161,9 +162,11 @@ def test_yolo_frames_are_the_centre_of_what_a_cell_sees(fine):
         layers[13].cv1.conv.weight[:, : layers[10].cv2.conv.out_channels] = 0
         layers[16].cv1.conv.weight[:, : layers[13].cv2.conv.out_channels] = 0
     crop = torch.ones(1, 3, side, side, dtype=torch.float64, requires_grad=True)
-    tokens, finest = stem.both_maps(crop)
+    seen = stem.read(crop)
     features, frame, (rows, columns) = (
-        (finest, stem.fine_frame, stem.fine_size) if fine else (tokens, stem.frame, stem.map_size)
+        (seen.fine, stem.fine_frame, stem.fine_size)
+        if fine
+        else (seen.features, stem.frame, stem.map_size)
     )
     assert features.shape[-2:] == (rows, columns)
     row = column = rows // 2

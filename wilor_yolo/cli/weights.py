@@ -24,7 +24,11 @@ class InfoOptions:
 class ConvertOptions:
     """The keys of ``weights convert``."""
 
-    source: str = key(..., text, "wilor_final.ckpt, a checkpoint of ours, or a trained detector")
+    source: str = key(
+        ...,
+        text,
+        "wilor_final.ckpt, a checkpoint of ours, a trained detector, or a mediapipe wheel",
+    )
     out: str = key(..., text, "the file to write: .safetensors (reconstructor) or .pt (detector)")
     part: str = key(
         "all",
@@ -51,12 +55,15 @@ wilor-yolo weights: what is in weight files, and other files made of them
   wilor-yolo weights convert source=vitpose.pth out=start.safetensors network=vit-base
   wilor-yolo weights convert source=runs/pose/train/weights/best.pt out=detector.pt
   wilor-yolo weights convert source=hand-n.pt part=body out=body.pt
+  wilor-yolo weights convert source=mediapipe-0.10.21-*.whl out=landmarks.pt
 
 info: size, SHA-256 and what the file says of its making.
 {describe_keys(InfoOptions)}
 convert: a released reconstructor to .safetensors without its MANO buffers (give hand_model= to
 predict, or get the free hand), or a trained detector to fp16 without paths and history. A
-detector's body is what `reconstruct train network=yolo-s init=body.pt` starts from.
+detector's body is what `reconstruct train network=yolo-s init=body.pt` starts from. The landmark
+network inside the wheel of mediapipe 0.10.21 (or its .tflite) becomes a plain state dict, from
+which `reconstruct train network=landmark-s init=landmarks.pt` starts (extra: annotate).
 {describe_keys(ConvertOptions)}
 """
 
@@ -146,6 +153,10 @@ def _convert(args: list[str]) -> int:
         raise WeightsError(f"{source} does not exist; check the path.")
     if not out.parent.is_dir():
         raise HandError(f"{out.parent} is no folder; make it first.")
+    if source.suffix in (".whl", ".tflite"):
+        _convert_landmarks(source, out)
+        print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, sha256 {sha256(out)}")
+        return 0
     if options.part == "body" and out.suffix != ".pt":
         raise HandError(f"out={out}: the body of a detector is a .pt file.")
     if out.suffix == ".safetensors":
@@ -163,3 +174,21 @@ def _convert(args: list[str]) -> int:
         raise HandError(f"out={out} should end in .safetensors (reconstructor) or .pt (detector).")
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, sha256 {sha256(out)}")
     return 0
+
+
+def _convert_landmarks(source: Path, out: Path) -> None:
+    import os
+
+    import torch
+
+    from ..annotate.mediapipe_files import find_files
+    from ..reconstruct.landmark_weights import read_landmark_weights
+
+    if out.suffix != ".pt":
+        raise HandError(f"out={out}: the weights of a landmark network become a .pt file.")
+    state = read_landmark_weights(
+        find_files(source).landmark if source.suffix == ".whl" else source
+    )
+    temporary = out.with_name(f"{out.name}.part")
+    torch.save(state, temporary)
+    os.replace(temporary, out)

@@ -49,6 +49,8 @@ class AugmentConfig:
         blur_probability, blur_sigma: defocus, or motion of up to four times as many pixels.
         lowres_probability: share shown as if photographed two to four times smaller.
         erase_probability, erase_max: up to two rectangles, side up to that share of the crop.
+        mirror_probability: share of crops shown mirrored, as a detector's wrong side would; they
+            teach a network that tells sides (`NetworkConfig.side`), others see none.
     """
 
     scale: float = 0.25
@@ -67,6 +69,7 @@ class AugmentConfig:
     lowres_probability: float = 0.15
     erase_probability: float = 0.25
     erase_max: float = 0.35
+    mirror_probability: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class CropLabels:
             frame if that is asked for and the camera is known, then about the optical axis.
         betas: (10,).
         has_parameters: whether pose and betas are known.
+        shows_right: False for a crop mirrored once too often.
     """
 
     keypoints_2d: np.ndarray
@@ -122,6 +126,21 @@ class CropLabels:
     turn: np.ndarray
     betas: np.ndarray
     has_parameters: bool
+    shows_right: bool = True
+
+    @classmethod
+    def of_wrong_side(cls) -> CropLabels:
+        """Nothing is known but that the crop shows a left hand."""
+        return cls(
+            keypoints_2d=np.zeros((21, 3), np.float32),
+            joints_3d=np.zeros((21, 3), np.float32),
+            joints_3d_weight=0.0,
+            pose=np.zeros((16, 3), np.float32),
+            turn=np.eye(3, dtype=np.float32),
+            betas=np.zeros(10, np.float32),
+            has_parameters=False,
+            shows_right=False,
+        )
 
 
 def plain_view(sample: HandSample, box_scale: float, aspect: float = 1.0) -> CropView:
@@ -215,9 +234,7 @@ def view_labels(sample: HandSample, view: CropView, frame: str = "ray") -> CropL
     )
 
 
-def change_colours(
-    crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig
-) -> np.ndarray:
+def change_colours(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
     """Light, colour, sharpness, noise and occluding rectangles; (S, S, 3) uint8 in and out."""
     crop = _blur(crop, rng, config)
     crop = cv2.LUT(crop, _colour_table(rng, config))
@@ -271,7 +288,5 @@ def _erase(crop: np.ndarray, rng: np.random.Generator, largest: float) -> np.nda
             patch[:] = rng.integers(0, 256, 3)
         else:  # another part of the same picture: an object with texture
             other_top, other_left = rng.integers(0, size - height), rng.integers(0, size - width)
-            patch[:] = crop[
-                other_top : other_top + height, other_left : other_left + width
-            ].copy()
+            patch[:] = crop[other_top : other_top + height, other_left : other_left + width].copy()
     return crop

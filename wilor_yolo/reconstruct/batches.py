@@ -38,6 +38,8 @@ class HandTargets:
         hand_pose: (B, 15, 3, 3).
         betas: (B, 10).
         has_parameters: (B,) 1 or 0.
+        shows_right: (B,) 1 where the crop shows a right hand, 0 where it was mirrored once too
+            often (`AugmentConfig.mirror_probability`); such a crop has no other label.
     """
 
     keypoints_2d: Tensor
@@ -47,6 +49,7 @@ class HandTargets:
     hand_pose: Tensor
     betas: Tensor
     has_parameters: Tensor
+    shows_right: Tensor
 
     def to(self, device: torch.device) -> HandTargets:
         """The same on another device."""
@@ -120,6 +123,11 @@ def make_batch(
             rng = np.random.default_rng(rng_keys[i])
             view = random_view(sample, rng, augment, network.box_scale, network.visible)
             crops[i] = change_colours(take_crop(sample.image, view, size), rng, augment)
+            if network.side and rng.random() < augment.mirror_probability:
+                crops[i] = crops[i][:, ::-1]
+                labels.append(CropLabels.of_wrong_side())
+                keys.append(f"{sample.source}/{sample.key}")
+                continue
         labels.append(view_labels(sample, view, network.frame))
         keys.append(f"{sample.source}/{sample.key}")
     return HandBatch(torch.from_numpy(normalise(crops)), _collate(labels), keys)
@@ -138,4 +146,5 @@ def _collate(labels: list[CropLabels]) -> HandTargets:
         hand_pose=rotations[:, 1:].contiguous(),
         betas=stack("betas"),
         has_parameters=torch.tensor([float(label.has_parameters) for label in labels]),
+        shows_right=torch.tensor([float(label.shows_right) for label in labels]),
     )

@@ -12,7 +12,9 @@ import yaml
 
 from ..errors import HandError
 
-__all__ = ["NetworkConfig"]
+__all__ = ["LANDMARK_STEM", "NetworkConfig"]
+
+LANDMARK_STEM = "hand-landmarks"
 
 _CHOICES = {
     "tokens": ("paper", "released"),
@@ -44,7 +46,8 @@ class NetworkConfig:
     Attributes:
         stem: ``"patch"`` for a plain ViT, or the timm name of a CNN whose last feature map gives
             the image tokens ("hybrid" ViT), or ``"yolo11n"``, ``"yolo11s"``: the body of a
-            detector (:mod:`wilor_yolo.reconstruct.yolo_body`).
+            detector (:mod:`wilor_yolo.reconstruct.yolo_body`), or ``"hand-landmarks"``: that of a
+            landmark network (:mod:`wilor_yolo.reconstruct.landmark_body`).
         image_size: side of the square crop, px.
         visible: share of the crop's width that the network sees; 0.75 for the released ViT.
         patch_size: patch side of the plain ViT, px.
@@ -59,6 +62,8 @@ class NetworkConfig:
             parameters, read by single linear layers.
         keypoints: adds 21 keypoint tokens (:mod:`wilor_yolo.reconstruct.keypoint_tokens`); not in
             the paper.
+        side: tells how likely the crop shows a right hand, against wrong sides of a detector; not
+            in the paper.
         cam_origin: ``"palm"``: the camera head places the palm (mean of wrist and knuckles) in
             the crop, so that an error of orientation does not move the hand; ``"model"``: it
             places the model's origin, as the released code does. `cam` means the same in both.
@@ -90,6 +95,7 @@ class NetworkConfig:
     drop_path: float = 0.0
     tokens: str = "paper"
     keypoints: bool = False
+    side: bool = False
     cam_origin: str = "palm"
     frame: str = "ray"
     scales: int = 3

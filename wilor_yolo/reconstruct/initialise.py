@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from .network import HandNetwork
-from .trunk import CnnStem, YoloStem
+from .stems import CnnStem, LandmarkStem, YoloStem
 from .vit_weights import load_vit_weights
 
 __all__ = ["Initialised", "initialise_stem"]
@@ -34,7 +34,8 @@ def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
 
     For ViTs see :mod:`wilor_yolo.reconstruct.vit_weights`. For CNNs it reads timm state dicts of
     the same model, and torchvision's MobileNetV2 layout (``features.*``), whose modules stand in
-    the same order under other names; for a YOLO stem, the state dict of a detector of that size.
+    the same order under other names; for a YOLO stem, the state dict of a detector of that
+    size; for the landmark stem, what ``weights convert`` made of the published network.
 
     Args:
         network: its stem, or the trunk of a plain ViT, is changed in place.
@@ -55,7 +56,7 @@ def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{path} is no plain state dict: {reason}") from error
     stem = network.trunk.stem
-    assert isinstance(stem, (CnnStem, YoloStem))
+    assert isinstance(stem, (CnnStem, LandmarkStem, YoloStem))
     body = stem.body
     target = body.state_dict()
     if any(name.startswith("features.") for name in state):

@@ -26,13 +26,23 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..geometry import project_crop, rotation_6d_to_matrix
 from ..mano.layer import HandLayer
 from .batches import HandTargets
 from .network import CoarseHand, NetworkOutput
+from .stems import LandmarkEvidence
 
-__all__ = ["LossTerms", "LossWeights", "coarse_losses", "complete_targets", "network_losses"]
+__all__ = [
+    "LossTerms",
+    "LossWeights",
+    "coarse_losses",
+    "complete_targets",
+    "landmark_loss",
+    "network_losses",
+    "side_loss",
+]
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,9 @@ class LossWeights:
     """Weights of the terms (means); see the table at the top of the file.
 
     `coarse` multiplies the same terms (but `vertices`) of the trunk's own estimate; `maps` and
-    `map_depths` weigh the training aid of :mod:`wilor_yolo.reconstruct.auxiliary`. The released
-    code has neither (both are off with maps = 0).
+    `map_depths` weigh the training aid of :mod:`wilor_yolo.reconstruct.auxiliary` (off with
+    maps = 0); `landmarks` weighs what a landmark stem says of the joints, `side` what the network
+    says of the side. The released code has none of these.
     """
 
     vertices: float = 5.0
@@ -54,6 +65,8 @@ class LossWeights:
     coarse: float = 0.5
     maps: float = 0.0
     map_depths: float = 2.0
+    landmarks: float = 0.5
+    side: float = 0.02
 
 
 @dataclass
@@ -108,6 +121,7 @@ def complete_targets(targets: HandTargets, hand: HandLayer) -> CompleteTargets:
         targets.hand_pose,
         targets.betas,
         targets.has_parameters,
+        targets.shows_right,
     )
     return CompleteTargets(known, (mesh.vertices - wrist) * has)
 
@@ -159,6 +173,19 @@ def _losses(
         hand_pose=_masked_mean((hand_pose - known.hand_pose).square(), has),
         betas=_masked_mean((betas - known.betas).square(), has),
     )
+
+
+def landmark_loss(evidence: LandmarkEvidence, targets: HandTargets, weights: LossWeights) -> Tensor:
+    """2D and 3D terms, weighted as the hand's own, of a landmark stem."""
+    confidence = targets.keypoints_2d[..., 2:]
+    off = ((evidence.points - targets.keypoints_2d[..., :2]).abs() * confidence).mean()
+    depth = _masked_mean((evidence.joints - targets.joints_3d).abs(), targets.joints_3d_weight)
+    return weights.keypoints_2d * off + weights.joints_3d * depth
+
+
+def side_loss(side_logit: Tensor, shows_right: Tensor) -> Tensor:
+    """Cross entropy of the side (B,)."""
+    return functional.binary_cross_entropy_with_logits(side_logit.float(), shows_right)
 
 
 def _masked_mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from ..mano.layer import HandLayer
 from .config import NetworkConfig
 from .keypoint_tokens import KeypointEvidence
 from .refine import Refinement, residual_mlp
+from .stems import LandmarkEvidence
 from .trunk import NUM_BETAS, NUM_CAM, NUM_POSE_6D, Trunk, TrunkOutput
 
 __all__ = ["CoarseHand", "HandNetwork", "NetworkOutput"]
@@ -61,7 +62,8 @@ class NetworkOutput:
         keypoints_2d_crop: (B, 21, 2) crop units (-0.5 to 0.5).
         pose6d: (B, 96) the refined 6D numbers.
         coarse: the estimate before refinement.
-        evidence: the keypoint maps of a network with keypoint tokens, in training only.
+        side_logit: (B,) that the crop shows a right hand; None if the network does not tell.
+        evidence: what keypoint tokens or a landmark stem say of the joints, in training only.
     """
 
     cam: Tensor
@@ -74,7 +76,8 @@ class NetworkOutput:
     keypoints_2d_crop: Tensor
     pose6d: Tensor
     coarse: CoarseHand
-    evidence: KeypointEvidence | None = None
+    side_logit: Tensor | None = None
+    evidence: KeypointEvidence | LandmarkEvidence | None = None
 
     @property
     def tensors(self) -> dict[str, Any]:
@@ -90,6 +93,15 @@ class NetworkOutput:
                 self.coarse.cam[start:stop],
                 self.coarse.pose6d[start:stop],
                 self.coarse.betas[start:stop],
+            ),
+        )
+
+    def take(self, index: Tensor) -> NetworkOutput:
+        """The hands of these row numbers (M,), in that order."""
+        return NetworkOutput(
+            **{name: value[index] for name, value in self.tensors.items()},
+            coarse=CoarseHand(
+                self.coarse.cam[index], self.coarse.pose6d[index], self.coarse.betas[index]
             ),
         )
 
@@ -159,9 +171,7 @@ class HandNetwork(nn.Module):
             maps = self.refinement.pyramid(read.features)
             for _ in range(self.config.iterations):
                 projected = project_crop(posed.vertices, posed.cam)
-                d_pose, d_betas, d_cam = self.refinement(
-                    maps, posed.vertices, projected, posed.cam
-                )
+                d_pose, d_betas, d_cam = self.refinement(maps, posed.vertices, projected, posed.cam)
                 pose6d, betas, head_cam = pose6d + d_pose, betas + d_betas, head_cam + d_cam
                 posed = self._pose(pose6d, betas, head_cam)
         return NetworkOutput(
@@ -175,6 +185,7 @@ class HandNetwork(nn.Module):
             keypoints_2d_crop=project_crop(posed.joints, posed.cam),
             pose6d=pose6d,
             coarse=coarse,
+            side_logit=read.side_logit,
             evidence=read.evidence if self.training else None,
         )
 

@@ -10,8 +10,17 @@ from torch import Tensor, nn
 from .auxiliary import keypoint_map_losses
 from .batches import HandBatch
 from .discriminator import generator_loss
-from .losses import LossWeights, coarse_losses, complete_targets, network_losses
+from .keypoint_tokens import KeypointEvidence
+from .losses import (
+    LossWeights,
+    coarse_losses,
+    complete_targets,
+    landmark_loss,
+    network_losses,
+    side_loss,
+)
 from .network import HandNetwork, NetworkOutput
+from .stems import LandmarkEvidence
 
 __all__ = ["Cost", "Objective", "bad_samples"]
 
@@ -68,9 +77,18 @@ class Objective:
         terms = network_losses(output, targets)
         total = terms.total(weights)
         numbers = terms.numbers()
-        if self._aided or output.evidence is not None:
-            if output.evidence is not None:
-                maps, frame = output.evidence, self._network.trunk.stem.fine_frame
+        evidence = output.evidence
+        if isinstance(evidence, LandmarkEvidence):
+            landmarks = landmark_loss(evidence, targets.known, weights)
+            total = total + weights.landmarks * landmarks
+            numbers["landmarks"] = float(landmarks.detach())
+        if output.side_logit is not None:
+            side = side_loss(output.side_logit, targets.known.shows_right)
+            total = total + weights.side * side
+            numbers["side"] = float(side.detach())
+        if self._aided or isinstance(evidence, KeypointEvidence):
+            if isinstance(evidence, KeypointEvidence):
+                maps, frame = evidence, self._network.trunk.stem.fine_frame
                 log_heat, depths = maps.log_heat, maps.depths
             else:
                 (_, log_heat, depths), frame = seen, self._network.trunk.frame

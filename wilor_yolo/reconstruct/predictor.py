@@ -38,6 +38,7 @@ from .exported import BACKENDS, ExportedNetwork, compile_network, load_exported
 from .hand_size import NEAREST, with_betas, with_hand_length
 from .network import HandNetwork, NetworkOutput
 from .ray import ray_rotation, ray_translation, turn_to_camera
+from .side_check import settle_sides
 
 __all__ = ["HandReconstructor", "place_in_picture"]
 
@@ -69,6 +70,8 @@ class HandReconstructor:
         backend: what runs the network: ``"torch"``, ``"onnx"`` (ONNX Runtime) or ``"openvino"``,
             the fastest on CPUs (docs/speed.md). By default what the file was made for. Torch
             weights with ``"openvino"`` are converted in memory, which takes some seconds.
+        check_sides: correct the sides of detections that the crop contradicts
+            (:mod:`wilor_yolo.reconstruct.side_check`); of networks that tell sides.
 
     Raises:
         WeightsError: a file is missing, damaged or foreign.
@@ -86,6 +89,7 @@ class HandReconstructor:
         heads: int | None = None,
         preprocess: str = "fast",
         backend: str | None = None,
+        check_sides: bool = True,
     ) -> None:
         if preprocess not in ("fast", "released"):
             raise HandError(f'preprocess={preprocess!r} is unknown; use "fast" or "released".')
@@ -100,6 +104,7 @@ class HandReconstructor:
                 f'preprocess="released" cuts {RELEASED_SIZE} px crops, this network sees {side} px.'
             )
         self.preprocess = preprocess
+        self.check_sides = check_sides
 
     def _load(
         self, heads: int | None, hand_model: str | Path | None, backend: str | None
@@ -201,7 +206,8 @@ class HandReconstructor:
         """
         one = not isinstance(results, (list, tuple))
         requests = [_request(result, K) for result in ([results] if one else results)]
-        done = [self._sized(hands, hand_length, betas) for hands in self._run(requests)]
+        found = self._run(requests, self.check_sides)
+        done = [self._sized(hands, hand_length, betas) for hands in found]
         return done[0] if one else done
 
     def reconstruct_boxes(
@@ -219,7 +225,7 @@ class HandReconstructor:
         Args:
             image: (H, W, 3) uint8, BGR.
             bbox_xyxy: (N, 4) px.
-            is_right: (N,) bool.
+            is_right: (N,) bool; taken for true.
             K: (3, 3) intrinsics, px; f = max(W, H) by default.
             hand_length, betas: as for :meth:`reconstruct`; here also one a hand, (N,) and (N, 10).
 
@@ -232,7 +238,8 @@ class HandReconstructor:
             raise HandError(f"{len(boxes)} boxes need {len(boxes)} sides, got {len(sides)}.")
         height, width = image.shape[:2]
         hands = Hands(boxes, np.ones(len(boxes), np.float32), sides, (width, height))
-        done = self._run([_Request(image, hands, _intrinsics(K, width, height, None))])[0]
+        request = _Request(image, hands, _intrinsics(K, width, height, None))
+        done = self._run([request], check_sides=False)[0]
         return self._sized(done, hand_length, betas)
 
     def _sized(
@@ -248,7 +255,7 @@ class HandReconstructor:
             raise HandError('betas= poses the hand anew, which needs backend="torch".')
         return with_betas(hands, self.network.hand, betas)
 
-    def _run(self, requests: list[_Request]) -> list[Hands]:
+    def _run(self, requests: list[_Request], check_sides: bool) -> list[Hands]:
         config = self.network.config
         geometries = [
             crop_geometry(
@@ -267,7 +274,11 @@ class HandReconstructor:
         ]
         if not any(len(r.hands) for r in requests):
             return [r.hands for r in requests]
-        output = self._forward(np.concatenate(crops))
+        seen = np.concatenate(crops)
+        output = self._forward(seen)
+        wrong = np.zeros(len(seen), bool)
+        if check_sides:
+            output, wrong = settle_sides(seen, output, self._forward)
         network = self.network
         if isinstance(network, ExportedNetwork):
             faces = network.faces
@@ -276,10 +287,11 @@ class HandReconstructor:
         done, start = [], 0
         for request, geometry in zip(requests, geometries, strict=True):
             stop = start + len(request.hands)
+            sides = geometry.is_right ^ wrong[start:stop]
             placed = place_in_picture(
-                request.hands,
+                replace(request.hands, is_right=sides),
                 output.rows(start, stop),
-                geometry,
+                replace(geometry, is_right=sides),
                 request.intrinsics,
                 ray=config.frame == "ray",
             )
