@@ -1,4 +1,4 @@
-"""``wilor-yolo evaluate detection|reconstruction|freihand|ho3d|hint``."""
+"""``wilor-yolo evaluate detection|reconstruction|chain|freihand|ho3d|hint``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ class ReconstructionOptions:
     limit: int | None = key(None, maybe(whole(1)), "shards: at most so many samples")
 
 
+@dataclass(frozen=True)
+class ChainOptions:
+    """The keys of ``evaluate chain``."""
+
+    data: str = key(..., text, "folder of pictures with a labels.jsonl")
+    detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
+    reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
+    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    imgsz: int | None = key(None, maybe(whole(32)), "px", "the detector's own")
+    device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
+
+
 HELP = f"""\
 wilor-yolo evaluate: measure on annotated data
 
@@ -34,12 +46,15 @@ wilor-yolo evaluate: measure on annotated data
   wilor-yolo evaluate detection      format=oxford-hands data=hand_dataset
   wilor-yolo evaluate reconstruction data=pictures
   wilor-yolo evaluate reconstruction data=shards/val reconstructor=final.safetensors
+  wilor-yolo evaluate chain          data=pictures
   wilor-yolo evaluate freihand       root=FreiHAND_pub_v2_eval
   wilor-yolo evaluate ho3d           root=HO3D_v2 version=v2 pred=theirs/pred.zip
   wilor-yolo evaluate hint           data=TEST_newdays_img_all.npz images=TEST_newdays_img
 
 {evaluate_detection.HELP}reconstruction, from true boxes [defaults]:
 {describe_keys(ReconstructionOptions)}
+chain, detector and reconstructor together [defaults]:
+{describe_keys(ChainOptions)}
 {evaluate_sets.HELP}"""
 
 
@@ -48,6 +63,7 @@ def run(args: list[str]) -> int:
     parts = {
         "detection": evaluate_detection.detection,
         "reconstruction": _reconstruction,
+        "chain": _chain,
         "freihand": evaluate_sets.freihand,
         "ho3d": evaluate_sets.ho3d,
         "hint": evaluate_sets.hint,
@@ -72,4 +88,23 @@ def _reconstruction(args: Sequence[str]) -> int:
             print(evaluate_pictures(reconstructor, options.data, progress=report))
     else:
         print(evaluate_shards(reconstructor, options.data, limit=options.limit))
+    return 0
+
+
+def _chain(args: Sequence[str]) -> int:
+    options = read_keys(ChainOptions, args, "evaluate chain")
+    from ..evaluate.chain import evaluate_chain
+    from ..pipeline import HandPipeline
+    from .devices import torch_device
+
+    settings = {} if options.imgsz is None else {"imgsz": options.imgsz}
+    pipeline = HandPipeline(
+        options.detector,
+        options.reconstructor,
+        hand_model=options.hand_model,
+        device=torch_device(options.device),
+        **settings,
+    )
+    with progress("pictures") as report:
+        print(evaluate_chain(pipeline, options.data, progress=report))
     return 0
