@@ -93,6 +93,10 @@ def run(args: list[str]) -> int:
         _call(detector, part, settings)
     except FileNotFoundError as error:
         raise HandError(_first_line(error)) from error
+    except ValueError as error:  # Ultralytics asks for a device late
+        if "device=" not in str(error):
+            raise
+        raise HandError(_first_line(error)) from error
     return 0
 
 

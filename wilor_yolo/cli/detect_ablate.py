@@ -46,6 +46,8 @@ def ablate(values: dict[str, Any], of_rows: dict[str, Any]) -> int:
     wanted, steps = values.pop("rows", None), values.pop("steps", None)
     if steps is not None and (not isinstance(steps, int) or steps < 1):
         raise HandError(f"steps={steps} should be a whole number from 1 up.")
+    if steps is not None and "epochs" in values:
+        raise HandError("give steps= (the same batches for every row) or epochs=, not both.")
     if not values.get("data"):
         raise HandError("detect ablate needs data=: the data YAML that all rows train on.")
     values["data"] = data_yaml(values["data"])

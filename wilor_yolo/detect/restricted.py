@@ -12,7 +12,7 @@ from ultralytics.nn.tasks import torch_safe_load
 
 from ..errors import WeightsError
 
-__all__ = ["read_restricted"]
+__all__ = ["allow_backbones", "read_restricted"]
 
 # Network layers of these packages may be named by a checkpoint too (the backbone ablations).
 _BACKBONES = ("timm.layers.", "timm.models.", "torchvision.models.", f"{__package__}.backbones.")
@@ -32,7 +32,7 @@ def read_restricted(path: str | Path) -> dict[str, Any]:
             "or, if you trust the file, set ULTRALYTICS_SAFE_LOAD=0"
         )
     try:
-        _allow_backbones(path)
+        allow_backbones(path)
         return torch_safe_load(str(path), safe_only=True)[0]
     except Exception as error:  # damaged files fail in many ways, all of them mean the same here
         reason = str(error).strip().splitlines() or [repr(error)]
@@ -42,7 +42,7 @@ def read_restricted(path: str | Path) -> dict[str, Any]:
         ) from error
 
 
-def _allow_backbones(path: str | Path) -> None:
+def allow_backbones(path: str | Path) -> None:
     """Register the backbone classes a checkpoint names; they are layers, not functions."""
     for name in torch.serialization.get_unsafe_globals_in_checkpoint(str(path)):
         if name.startswith(_BACKBONES):

@@ -28,6 +28,7 @@ from .backbones import TimmBackbone
 from .dataset import HandDataset, build_hand_dataset, check_hand_data, with_both_sides
 from .losses import HandPoseLoss
 from .options import HandOptions
+from .restricted import allow_backbones
 from .validator import HandValidator
 
 __all__ = [
@@ -192,6 +193,13 @@ class HandTrainer(PoseTrainer):
             if part.exists():
                 os.replace(part, path)
         return saved
+
+    def final_eval(self) -> None:
+        """As stock; the layers of an ablation's backbone may be read back in restricted mode."""
+        for path in (self.last, self.best):
+            if path.exists():
+                allow_backbones(path)
+        super().final_eval()
 
     def get_validator(self) -> HandValidator:
         """The validator used after each epoch."""
