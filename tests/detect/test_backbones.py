@@ -32,9 +32,9 @@ def test_trains_from_the_command_line(name: str, tmp_path: Path) -> None:
     """In a process of its own: what an earlier test allowed to be loaded must not help."""
     words = [f"model={name}", "data=hand-sample.yaml", "imgsz=64", "epochs=1", "batch=2"]
     words += ["fraction=0.2", "plots=False", "val=False", "workers=0", "device=cpu"]
+    words += [f"project={tmp_path}", "name=run"]
     done = subprocess.run(
-        [sys.executable, "-m", "wilor_yolo", "detect", "train", *words, f"project={tmp_path}"]
-        + ["name=run"],
+        [sys.executable, "-m", "wilor_yolo", "detect", "train", *words],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
