@@ -164,6 +164,7 @@ def test_the_hand_model_is_not_part_of_the_weights():
 
 NAMES = {  # names and shapes of everything but timm's own modules
     "hybrid-s": "6360933539217749",
+    "landmark-s": "0e34fbbc0588c97d",
     "vit-tiny": "13375e52a0686129",
 }
 
@@ -184,6 +185,7 @@ def test_names_of_the_weights_do_not_change(name):
 
 
 SHIPPED = (
+    "landmark-s",
     "yolo-s",
     "hybrid-s",
     "fastvit",
