@@ -148,7 +148,7 @@ def _by_ray(
             address=address,
             include_dashboard=None if address else False,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             **local,
         )
     try:

@@ -94,16 +94,15 @@ def _reconstruction(args: Sequence[str]) -> int:
 def _chain(args: Sequence[str]) -> int:
     options = read_keys(ChainOptions, args, "evaluate chain")
     from ..evaluate.chain import evaluate_chain
-    from ..pipeline import HandPipeline
+    from ..pipeline import IMAGE_SIZE, HandPipeline
     from .devices import torch_device
 
-    settings = {} if options.imgsz is None else {"imgsz": options.imgsz}
     pipeline = HandPipeline(
         options.detector,
         options.reconstructor,
         hand_model=options.hand_model,
         device=torch_device(options.device),
-        **settings,
+        imgsz=options.imgsz or IMAGE_SIZE,
     )
     with progress("pictures") as report:
         print(evaluate_chain(pipeline, options.data, progress=report))
