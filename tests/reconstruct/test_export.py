@@ -97,10 +97,11 @@ def test_results_are_not_overwritten_by_the_next_ones(files):
         {"scales": 1, "iterations": 2, "aggregation": "mean", "refine_cam": False},
         {"tokens": "released", "sampling": "released", "cam_origin": "model", "frame": "camera"},
         {"keypoints": True, "aggregation": "sum"},
+        {"side": True},
         {"stem": "yolo11n", "visible": 1.0},
         {"stem": "resnet10t", "visible": 1.0, "stem_lag": 0.0},
     ],
-    ids=["unrefined", "one-scale", "released", "keypoints", "yolo", "timm"],
+    ids=["unrefined", "one-scale", "released", "keypoints", "side", "yolo", "timm"],
 )
 def test_every_kind_of_network(changes, tmp_path):
     network = _network(replace(TINY, **changes))
