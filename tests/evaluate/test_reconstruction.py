@@ -149,7 +149,9 @@ def test_pictures_with_true_joints_and_with_an_annotator(setting, tmp_path, hand
     found = [
         {"side": side, "score": score, "keypoints_px": _project(points).tolist()}
         for side, points, score in (
-            ("right", right, 0.95), ("left", left, 0.9), ("left", left, 0.4),
+            ("right", right, 0.95),
+            ("left", left, 0.9),
+            ("left", left, 0.4),
         )
     ]
     rows.append({**base, "file": "images/b.png", "source": "web", "mediapipe": found})
