@@ -1,5 +1,7 @@
 """The landmark network's body: its layers are placed as the published ones are."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from wilor_yolo.reconstruct.initialise import initialise_stem
 from wilor_yolo.reconstruct.landmark_body import LandmarkBody, _SameConv
 from wilor_yolo.reconstruct.landmark_weights import read_landmark_weights
 from wilor_yolo.reconstruct.network import HandNetwork
+from wilor_yolo.reconstruct.refine import DEEP_UNIT, FLAT_UNIT, seen_distances
 from wilor_yolo.reconstruct.stems import LandmarkEvidence, LandmarkStem
 
 
@@ -94,3 +97,46 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "bad.tflite").write_bytes(b"no network")
     with pytest.raises(WeightsError, match=r"no \.tflite|is not"):
         read_landmark_weights(tmp_path / "bad.tflite")
+
+
+FEEDBACK = NetworkConfig(
+    stem="hand-landmarks",
+    image_size=64,
+    visible=1.0,
+    dim=32,
+    depth=1,
+    heads=2,
+    iterations=2,
+    feedback=True,
+)
+
+
+def test_distances_are_to_what_the_stem_sees():
+    joints = torch.randn(2, 21, 3)
+    projected = torch.randn(2, 21, 2)
+    seen = LandmarkEvidence(projected + 0.1, joints - joints[:, :1] + 0.01)
+    flat, deep = seen_distances(seen, joints, projected).split((42, 63), dim=1)
+    torch.testing.assert_close(flat, torch.full_like(flat, 0.1 * FLAT_UNIT))
+    torch.testing.assert_close(deep, torch.full_like(deep, 0.01 * DEEP_UNIT))
+
+
+def test_feedback_starts_silent_and_is_heard():
+    torch.manual_seed(0)
+    network = HandNetwork(FEEDBACK, load_hand_model()).eval()
+    without = HandNetwork(replace(FEEDBACK, feedback=False), load_hand_model()).eval()
+    without.load_state_dict(network.state_dict(), strict=False)
+    crops = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(network(crops).joints, without(crops).joints)
+        nn.init.normal_(network.refinement.feedback[-1].weight, std=0.05)
+        moved = network(crops)
+        assert (moved.joints - without(crops).joints).abs().max() > 1e-4
+        network.trunk.stem.body.points.bias.add_(30.0)  # px: the stem now sees another hand
+        assert (network(crops).joints - moved.joints).abs().max() > 1e-5
+
+
+def test_feedback_needs_a_stem_that_sees_joints():
+    with pytest.raises(HandError, match="feedback"):
+        NetworkConfig(feedback=True)
+    with pytest.raises(HandError, match="feedback"):
+        replace(FEEDBACK, scales=0)

@@ -75,6 +75,8 @@ class NetworkConfig:
         sampling: ``"aligned"``: features are read where the mesh projects (the paper's text);
             ``"released"``: where the released code reads them.
         aggregation: how the features of the 778 vertices become one vector.
+        feedback: the refinement is also told how far the hand lies from the joints that a landmark
+            stem sees; not in the paper.
         iterations: rounds of refinement with the same weights.
         refine_cam: whether refinement corrects the camera too (the released code does).
         box_scale: crop side over the longer side of the hand box.
@@ -101,6 +103,7 @@ class NetworkConfig:
     scales: int = 3
     sampling: str = "aligned"
     aggregation: str = "max"
+    feedback: bool = False
     iterations: int = 1
     refine_cam: bool = True
     box_scale: float = 2.0
@@ -120,6 +123,8 @@ class NetworkConfig:
             raise HandError(f"dim={self.dim} is not a multiple of heads={self.heads}.")
         if self.keypoints and self.tokens == "released":
             raise HandError("keypoints=true needs tokens=paper.")
+        if self.feedback and (self.stem != LANDMARK_STEM or not self.scales):
+            raise HandError(f"feedback=true needs stem={LANDMARK_STEM} and a refinement.")
         if self.stem == "patch" and self.visible_width % self.patch_size:
             raise HandError(
                 f"the visible {self.visible_width} px are no multiple of "

@@ -23,7 +23,7 @@ from ..mano.files import HandModel
 from ..mano.layer import HandLayer
 from .config import NetworkConfig
 from .keypoint_tokens import KeypointEvidence
-from .refine import Refinement, residual_mlp
+from .refine import Refinement, residual_mlp, seen_distances
 from .stems import LandmarkEvidence
 from .trunk import NUM_BETAS, NUM_CAM, NUM_POSE_6D, Trunk, TrunkOutput
 
@@ -171,7 +171,13 @@ class HandNetwork(nn.Module):
             maps = self.refinement.pyramid(read.features)
             for _ in range(self.config.iterations):
                 projected = project_crop(posed.vertices, posed.cam)
-                d_pose, d_betas, d_cam = self.refinement(maps, posed.vertices, projected, posed.cam)
+                distances = None
+                if self.config.feedback and isinstance(read.evidence, LandmarkEvidence):
+                    places = project_crop(posed.joints, posed.cam)
+                    distances = seen_distances(read.evidence, posed.joints, places)
+                d_pose, d_betas, d_cam = self.refinement(
+                    maps, posed.vertices, projected, posed.cam, distances
+                )
                 pose6d, betas, head_cam = pose6d + d_pose, betas + d_betas, head_cam + d_cam
                 posed = self._pose(pose6d, betas, head_cam)
         return NetworkOutput(

@@ -12,11 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..geometry import CROP_FOCAL
+from ..skeleton import NUM_JOINTS
 from .config import NetworkConfig
 from .frame import FeatureFrame
+from .stems import LandmarkEvidence
 from .trunk import NUM_BETAS, NUM_CAM, NUM_POSE_6D
 
-__all__ = ["Refinement", "aggregate", "sample_aligned", "sample_released"]
+__all__ = ["Refinement", "aggregate", "sample_aligned", "sample_released", "seen_distances"]
+
+FLAT_UNIT, DEEP_UNIT = 10.0, 30.0  # bring distances in crop units and metres to about one
+FEEDBACK_WIDTH = 384
 
 
 class Refinement(nn.Module):
@@ -43,6 +48,7 @@ class Refinement(nn.Module):
             self.pose = residual_mlp(channels, NUM_POSE_6D)
             self.shape = residual_mlp(channels, NUM_BETAS)
             self.cam = residual_mlp(channels, NUM_CAM)
+        self.feedback = _feedback_mlp(channels) if config.feedback else None
 
     def pyramid(self, features: Tensor) -> list[Tensor]:
         """F0 to Fn, from low to high resolution: (B, C_k, h 2^k, w 2^k)."""
@@ -50,7 +56,12 @@ class Refinement(nn.Module):
         return [base, *(branch(base) for branch in self.branches)]
 
     def forward(
-        self, maps: list[Tensor], vertices: Tensor, projected: Tensor, cam: Tensor
+        self,
+        maps: list[Tensor],
+        vertices: Tensor,
+        projected: Tensor,
+        cam: Tensor,
+        distances: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One round of refinement.
 
@@ -59,6 +70,8 @@ class Refinement(nn.Module):
             vertices: (B, 778, 3) metres, for the released sampling.
             projected: (B, 778, 2) the same vertices in crop units.
             cam: (B, 3) the camera they were projected with.
+            distances: (B, 105) from the hand's joints to those seen, for `NetworkConfig.feedback`
+                (:func:`seen_distances`).
 
         Returns:
             Residuals of pose (B, 96), betas (B, 10) and the camera head (B, 3).
@@ -71,10 +84,29 @@ class Refinement(nn.Module):
                 sampled = sample_released(features, vertices, cam)
             read.append(aggregate(sampled, self.config.aggregation))
         vector = torch.cat(read, dim=-1)
-        cam_residual = self.cam(vector)
+        pose, shape, cam_residual = self.pose(vector), self.shape(vector), self.cam(vector)
+        if self.feedback is not None:
+            assert distances is not None
+            with torch.autocast(vector.device.type, enabled=False):
+                told = self.feedback(torch.cat((vector.float(), distances), dim=-1))
+            more = told.split((NUM_POSE_6D, NUM_BETAS, NUM_CAM), dim=-1)
+            pose, shape, cam_residual = pose + more[0], shape + more[1], cam_residual + more[2]
         if not self.config.refine_cam:
             cam_residual = torch.zeros_like(cam_residual)
-        return self.pose(vector), self.shape(vector), cam_residual
+        return pose, shape, cam_residual
+
+
+def seen_distances(evidence: LandmarkEvidence, joints: Tensor, projected: Tensor) -> Tensor:
+    """(B, 105) from a hand's joints to those that a landmark stem sees, in the picture and in 3D.
+
+    Args:
+        evidence: of the stem.
+        joints: (B, 21, 3) metres.
+        projected: (B, 21, 2) the same in crop units.
+    """
+    flat = (evidence.points - projected) * FLAT_UNIT
+    deep = (evidence.joints - (joints - joints[:, :1])) * DEEP_UNIT
+    return torch.cat((flat.flatten(1), deep.flatten(1)), dim=1)
 
 
 def sample_aligned(features: Tensor, grid: Tensor) -> Tensor:
@@ -122,6 +154,19 @@ def residual_mlp(inputs: int, outputs: int) -> nn.Sequential:
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return nn.Sequential(nn.Linear(inputs, inputs), nn.GELU(), last)
+
+
+def _feedback_mlp(channels: int) -> nn.Sequential:
+    last = nn.Linear(FEEDBACK_WIDTH, NUM_POSE_6D + NUM_BETAS + NUM_CAM)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(
+        nn.Linear(channels + 5 * NUM_JOINTS, FEEDBACK_WIDTH),
+        nn.GELU(),
+        nn.Linear(FEEDBACK_WIDTH, FEEDBACK_WIDTH),
+        nn.GELU(),
+        last,
+    )
 
 
 def _double(inputs: int, outputs: int) -> nn.Sequential:
