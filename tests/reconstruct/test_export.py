@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -158,21 +159,39 @@ def test_the_shipped_weights_on_real_crops(picture, tmp_path, ending):
 
 
 def test_the_adapter_runs_every_backend(network, files, picture, tmp_path):
+    """In a process of its own: all runtimes in one process, then a signal to it (other tests send
+    some), and Python crashes; with one or two of them it does not."""
     save_network(tmp_path / "a.safetensors", network, half=False)
-    torch_hands = HandReconstructor(tmp_path / "a.safetensors")
-    assert torch_hands.backend == "torch"
-    wanted = torch_hands.reconstruct_boxes(picture, BOXES, SIDES)
-    for weights, backend, runs in (
-        (files["onnx"], None, "onnx"),
-        (files["onnx"], "openvino", "openvino"),
-        (files["openvino"], None, "openvino"),
-        (tmp_path / "a.safetensors", "openvino", "openvino"),
-    ):
-        reconstructor = HandReconstructor(weights, backend=backend)
-        assert reconstructor.backend == runs
-        hands = reconstructor.reconstruct_boxes(picture, BOXES, SIDES)
-        assert np.abs(hands.vertices - wanted.vertices).max() < 1e-5
-        assert len(reconstructor.reconstruct_boxes(picture, BOXES[:0], SIDES[:0])) == 0
+    np.savez(tmp_path / "asked.npz", picture=picture, boxes=BOXES, sides=SIDES)
+    script = """
+import sys
+import numpy as np
+from wilor_yolo.reconstruct.predictor import HandReconstructor
+
+weights, onnx, openvino, asked = sys.argv[1:]
+asked = np.load(asked)
+picture, boxes, sides = asked["picture"], asked["boxes"], asked["sides"]
+ours = HandReconstructor(weights)
+assert ours.backend == "torch"
+wanted = ours.reconstruct_boxes(picture, boxes, sides)
+for file, backend, runs in (
+    (onnx, None, "onnx"),
+    (onnx, "openvino", "openvino"),
+    (openvino, None, "openvino"),
+    (weights, "openvino", "openvino"),
+):
+    reconstructor = HandReconstructor(file, backend=backend)
+    assert reconstructor.backend == runs
+    hands = reconstructor.reconstruct_boxes(picture, boxes, sides)
+    assert np.abs(hands.vertices - wanted.vertices).max() < 1e-5
+    assert len(reconstructor.reconstruct_boxes(picture, boxes[:0], sides[:0])) == 0
+print("all agree")
+"""
+    places = (tmp_path / "a.safetensors", files["onnx"], files["openvino"], tmp_path / "asked.npz")
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, places)], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "all agree" in done.stdout, done.stderr
 
 
 # What travels in the files
