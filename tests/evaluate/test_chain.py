@@ -20,8 +20,7 @@ K = [[300.0, 0, 80], [0, 300.0, 60], [0, 0, 1]]
 def folder(tmp_path):
     """One picture with a measured left hand; one with a sure and an unsure right hand."""
     rng = np.random.default_rng(0)
-    joints = [*rng.normal(0, 0.03, (21, 3)), 0, 0, 0.6]
-    joints = joints.astype(np.float32)
+    joints = (rng.normal(0, 0.03, (21, 3)) + np.array([0, 0, 0.6])).astype(np.float32)
     points = {
         "sure": (rng.uniform(10, 60, (21, 2))).tolist(),
         "unsure": (rng.uniform(90, 140, (21, 2))).tolist(),
@@ -64,7 +63,7 @@ def test_scores_of_known_answers(folder):
     def chain(image, intrinsics):
         if intrinsics is not None:  # a false hand first, then the true one, shifted and turned
             boxes = [[0, 0, 9, 9], keypoint_box(deep)]
-            return _hands(boxes, [1, 0], [deep, [*deep, 3, 4]], [joints, turned])
+            return _hands(boxes, [1, 0], [deep, deep + np.array([3, 4])], [joints, turned])
         return _hands([keypoint_box(sure)], [0], [sure], [joints])
 
     report = evaluate_chain(chain, place)
