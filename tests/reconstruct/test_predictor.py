@@ -405,3 +405,35 @@ def test_a_known_length_or_shape_is_used(reconstructor, picture):
         reconstructor.reconstruct(_result(picture), hand_length=0.2, betas=betas)
     with pytest.raises(HandError, match="metres"):
         reconstructor.reconstruct(_result(picture), hand_length=19)
+
+
+# Wrong sides
+
+
+def test_a_side_that_the_crop_contradicts_is_turned_over(tmp_path, picture):
+    path = _weights(tmp_path / "side.safetensors", side=True)
+    reconstructor = HandReconstructor(path)
+    head = reconstructor.network.trunk.side
+    torch.nn.init.normal_(head.weight)
+    boxes, seen = BOXES[:1], []
+    for side in (True, False):  # what the network says of the crop and of its mirror image
+        geometry = crop_geometry(
+            boxes, np.array([side]), box_scale=2.0, aspect=reconstructor.network.config.visible
+        )
+        crop = predictor.crop_hands(picture, geometry, 64)
+        seen.append(float(reconstructor._forward(crop).side_logit))
+    head.bias.data.sub_(sum(seen) / 2)  # now it is sure of one of them and against the other
+    right = seen[0] > seen[1]
+    found = [
+        reconstructor.reconstruct(_result(picture, boxes, np.array([side])))
+        for side in (True, False)
+    ]
+    assert [bool(hands.is_right[0]) for hands in found] == [right, right]
+    np.testing.assert_allclose(found[0].vertices, found[1].vertices, atol=1e-6)
+    trusting = HandReconstructor(path, check_sides=False)
+    trusting.network = reconstructor.network
+    for side in (True, False):
+        kept = trusting.reconstruct(_result(picture, boxes, np.array([side])))
+        given = reconstructor.reconstruct_boxes(picture, boxes, np.array([side]))
+        assert bool(kept.is_right[0]) == bool(given.is_right[0]) == side
+        assert (side == right) == bool(np.allclose(kept.vertices, found[0].vertices, atol=1e-6))
