@@ -35,7 +35,7 @@ import torch
 from wilor_yolo.crops import IMAGE_MEAN, IMAGE_STD, CropGeometry, crop_hands, normalise
 from wilor_yolo.released_crops import SIZE, released_crop_geometry, released_crops
 
-NETWORKS = ("vit-tiny", "vit-small", "vit-base", "hybrid-s", "yolo-s", "vit-huge")
+NETWORKS = ("vit-tiny", "vit-small", "vit-base", "hybrid-s", "landmark-s", "yolo-s", "vit-huge")
 BACKENDS = ("torch", "onnx", "openvino")
 SECONDS = 1.0  # repeat for so long,
 REPEATS = 5  # but no more often than that
