@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..crops import IMAGE_MEAN, IMAGE_STD
-from ..errors import HandError
+from ..errors import HandError, WeightsError
 from .network import CoarseHand, HandNetwork, NetworkOutput
 
 __all__ = [
@@ -140,6 +140,25 @@ def import_openvino() -> Any:
     except ImportError:
         raise HandError('OpenVINO is missing: pip install "wilor-yolo[export]"') from None
     return openvino
+
+
+def read_openvino(path: Path, complaint: str) -> Any:
+    """An `openvino.Model` from any file that OpenVINO reads.
+
+    Args:
+        path: the file.
+        complaint: what is said, with OpenVINO's reason, of one it cannot read.
+
+    Raises:
+        WeightsError: `complaint`.
+        HandError: OpenVINO is not installed.
+    """
+    openvino = import_openvino()
+    try:
+        return openvino.Core().read_model(path)
+    except Exception as error:  # OpenVINO has no narrower one
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{path} {complaint}: {reason}") from None
 
 
 def _write_onnx(

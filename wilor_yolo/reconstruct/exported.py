@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import HandError, WeightsError
 from .config import NetworkConfig
-from .export import COARSE, FORMAT, INPUT, import_openvino, openvino_model
+from .export import COARSE, FORMAT, INPUT, import_openvino, openvino_model, read_openvino
 from .network import CoarseHand, HandNetwork, NetworkOutput
 
 __all__ = ["BACKENDS", "ExportedNetwork", "compile_network", "load_exported"]
@@ -84,13 +84,7 @@ def load_exported(path: str | Path, backend: str | None = None) -> ExportedNetwo
     if backend not in (None, "openvino"):
         kind = "ONNX" if path.suffix == ".onnx" else "OpenVINO"
         raise HandError(f"{path} is an {kind} file, which backend={backend!r} cannot run.")
-    openvino = import_openvino()
-    try:
-        model = openvino.Core().read_model(path)
-    except Exception as error:  # OpenVINO has no narrower one
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path} is damaged or lacks its .bin: {reason}") from None
-    return _openvino(model, str(path))
+    return _openvino(read_openvino(path, "is damaged or lacks its .bin"), str(path))
 
 
 def compile_network(network: HandNetwork) -> ExportedNetwork:

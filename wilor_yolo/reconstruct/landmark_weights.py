@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .export import import_openvino
+from .export import import_openvino, read_openvino
 from .landmark_body import LandmarkBody
 
 __all__ = ["read_landmark_weights"]
@@ -35,11 +35,7 @@ def read_landmark_weights(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"{path} does not exist; check the path.")
     openvino = import_openvino()
-    try:
-        model = openvino.Core().read_model(path)
-    except Exception as error:  # OpenVINO has no narrower one
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path} is no .tflite file that can be read: {reason}") from None
+    model = read_openvino(path, "is no .tflite file that can be read")
     body = LandmarkBody()
     try:
         _fill(body, openvino, model)
