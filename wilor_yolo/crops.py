@@ -40,23 +40,34 @@ class CropGeometry:
         center: (N, 2) crop centres, px of the picture.
         size: (N,) crop sides, px of the picture.
         is_right: (N,) bool; False means that the crop is mirrored.
+        angle: (N,) radians by which the crop, mirrored or not, is turned, clockwise on the screen;
+            None for crops as upright as their picture.
     """
 
     center: np.ndarray
     size: np.ndarray
     is_right: np.ndarray
+    angle: np.ndarray | None = None
 
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Picture pixels (N, K, 2) of points (N, K, 2) in crop units (-0.5 to 0.5)."""
-        sign = np.where(self.is_right, 1.0, -1.0).astype(points.dtype)
-        un_mirrored = points * np.stack((sign, np.ones_like(sign)), axis=-1)[:, None]
-        return un_mirrored * self.size[:, None, None] + self.center[:, None]
+        linear = self._linear.astype(points.dtype)
+        return points @ linear * self.size[:, None, None] + self.center[:, None]
 
     def to_crop(self, points: np.ndarray) -> np.ndarray:
         """Crop units (-0.5 to 0.5) of picture pixels (N, K, 2); inverse of :meth:`to_image`."""
         units = (points - self.center[:, None]) / self.size[:, None, None]
-        sign = np.where(self.is_right, 1.0, -1.0).astype(units.dtype)
-        return units * np.stack((sign, np.ones_like(sign)), axis=-1)[:, None]
+        return units @ self._linear.transpose(0, 2, 1).astype(units.dtype)
+
+    @property
+    def _linear(self) -> np.ndarray:
+        """(N, 2, 2) from directions in the picture to directions in the crops."""
+        angle = np.zeros(len(self.size)) if self.angle is None else self.angle
+        cos, sin = np.cos(angle), np.sin(angle)
+        sign = np.where(self.is_right, 1.0, -1.0)
+        return np.stack(
+            (np.stack((cos * sign, -sin), axis=-1), np.stack((sin * sign, cos), axis=-1)), axis=-2
+        )
 
 
 def crop_geometry(
@@ -108,10 +119,11 @@ def crop_hands(image: np.ndarray, geometry: CropGeometry, size: int) -> np.ndarr
     """
     require_bgr(image)
     crops = np.zeros((len(geometry.size), size, size, 3), np.uint8)
-    for i, (center, side, is_right) in enumerate(
-        zip(geometry.center, geometry.size, geometry.is_right, strict=True)
+    angles = np.zeros(len(crops)) if geometry.angle is None else geometry.angle
+    for i, (center, side, is_right, angle) in enumerate(
+        zip(geometry.center, geometry.size, geometry.is_right, angles, strict=True)
     ):
-        crops[i] = _crop(image, center, float(side), bool(is_right), size)
+        crops[i] = _crop(image, center, float(side), bool(is_right), float(angle), size)
     return crops
 
 
@@ -141,7 +153,7 @@ def normalise(crops: np.ndarray) -> np.ndarray:
 
 
 def _crop(
-    image: np.ndarray, center: np.ndarray, side: float, is_right: bool, size: int
+    image: np.ndarray, center: np.ndarray, side: float, is_right: bool, angle: float, size: int
 ) -> np.ndarray:
     height, width = image.shape[:2]
     x, y = float(center[0]), float(center[1])
@@ -151,7 +163,8 @@ def _crop(
     # through as false patterns. No block need be larger than the picture.
     shrink = min(max(round(side / size), 1), max(height, width))
     # The region in whole blocks of `shrink` pixels that covers the crop, inside the picture.
-    reach = side / 2 + shrink + 1
+    cos, sin = np.cos(angle), np.sin(angle)
+    reach = side / 2 * (abs(cos) + abs(sin)) + shrink + 1
     left, top = max(int(np.floor(x - reach)), 0), max(int(np.floor(y - reach)), 0)
     right, bottom = min(int(np.ceil(x + reach)), width), min(int(np.ceil(y + reach)), height)
     if right <= left or bottom <= top:
@@ -170,14 +183,11 @@ def _crop(
         region = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
     # Crop pixel u (centre of pixel 0 at 0) shows crop unit (u + 0.5) / size - 0.5.
     step = side / size
-    origin_x, origin_y = (c + step * (0.5 - size / 2) for c in (x, y))
+    back = step * np.array([[cos, sin], [-sin, cos]])
+    origin = np.array([x, y]) + back @ np.full(2, 0.5 - size / 2)
     # Picture pixel x is region pixel (x - left + 0.5) / shrink - 0.5.
-    to_region = np.array(
-        [
-            [step / shrink, 0, (origin_x - left + 0.5) / shrink - 0.5],
-            [0, step / shrink, (origin_y - top + 0.5) / shrink - 0.5],
-        ]
-    )
+    start = (origin - (left, top) + 0.5) / shrink - 0.5
+    to_region = np.column_stack((back / shrink, start))
     return cv2.warpAffine(
         region,
         to_region,

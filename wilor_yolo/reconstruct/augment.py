@@ -18,6 +18,7 @@ import numpy as np
 from ..crops import crop_geometry
 from ..geometry import mirror_rotation
 from ..samples import HandSample
+from .pointing import KNUCKLES, pointing
 from .ray import ray_rotation
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "plain_view",
     "random_view",
     "take_crop",
+    "upright_angle",
     "view_labels",
     "view_turn",
 ]
@@ -41,6 +43,9 @@ class AugmentConfig:
         scale: the crop side is multiplied by a factor in 1 +- scale.
         rotation_deg: rotation about the optical axis, uniform in +- this.
         rotation_probability: share of samples rotated at all.
+        upright_probability: share of samples turned so that their fingers point up, if their wrist
+            and knuckles are known; for networks that take a second look, others see none.
+        upright_deg: how far off upright these are, uniform in +- this.
         translation: shift of the crop centre, share of the *hand box* side: detector error.
         brightness, contrast, channel: +- factors; channel tints R, G, B independently.
         gamma: exponent in exp(+- gamma).
@@ -56,6 +61,8 @@ class AugmentConfig:
     scale: float = 0.25
     rotation_deg: float = 45.0
     rotation_probability: float = 0.6
+    upright_probability: float = 0.6
+    upright_deg: float = 25.0
     translation: float = 0.10
     brightness: float = 0.3
     contrast: float = 0.25
@@ -158,14 +165,37 @@ def random_view(
     config: AugmentConfig,
     box_scale: float,
     aspect: float = 1.0,
+    second_look: bool = False,
 ) -> CropView:
-    """A view moved, scaled and turned at random around the plain one."""
+    """A view moved, scaled and turned at random around the plain one.
+
+    Args:
+        sample: what is looked at.
+        rng: of this sample alone.
+        config: ranges.
+        box_scale, aspect: as for :func:`plain_view`.
+        second_look: show the views of a second look, too.
+    """
     plain = plain_view(sample, box_scale, aspect)
     shift = rng.uniform(-1, 1, 2) * config.translation * plain.side / box_scale
     scale = 1 + rng.uniform(-1, 1) * config.scale
     turned = rng.random() < config.rotation_probability
     angle = np.deg2rad(rng.uniform(-1, 1) * config.rotation_deg) if turned else 0.0
+    if second_look and rng.random() < config.upright_probability:
+        upright = upright_angle(sample)
+        if upright is not None:
+            angle = upright + np.deg2rad(rng.uniform(-1, 1) * config.upright_deg)
     return CropView(plain.center + shift, plain.side * scale, float(angle), plain.mirrored)
+
+
+def upright_angle(sample: HandSample) -> float | None:
+    """The `CropView.angle` at which a sample's hand points up; None if it is not known."""
+    keypoints = sample.keypoints_2d.copy()
+    if (keypoints[[0, *KNUCKLES], 2] <= 0).any():
+        return None
+    if not sample.is_right:
+        keypoints[:, 0] = -keypoints[:, 0]
+    return -float(pointing(keypoints[None, :, :2])[0])
 
 
 def take_crop(image: np.ndarray, view: CropView, size: int) -> np.ndarray:

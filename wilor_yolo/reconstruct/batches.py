@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import roma
@@ -98,6 +98,7 @@ def make_batch(
     network: NetworkConfig,
     augment: AugmentConfig | None = None,
     rng_keys: Sequence[tuple[int, ...]] = (),
+    angles: Sequence[float] | None = None,
 ) -> HandBatch:
     """Decode, crop, augment and collate.
 
@@ -106,6 +107,7 @@ def make_batch(
         network: crop size, box scale and visible share.
         augment: None for the plain views (validation).
         rng_keys: with `augment`, B seeds: each sample's randomness depends on its own alone.
+        angles: without `augment`, B `CropView.angle`s of the plain views.
 
     Raises:
         HandError: a sample cannot be decoded; the message names it.
@@ -118,10 +120,14 @@ def make_batch(
         sample = given.decode() if isinstance(given, EncodedSample) else given
         if augment is None:
             view = plain_view(sample, network.box_scale, network.visible)
+            if angles is not None:
+                view = replace(view, angle=float(angles[i]))
             crops[i] = take_crop(sample.image, view, size)
         else:
             rng = np.random.default_rng(rng_keys[i])
-            view = random_view(sample, rng, augment, network.box_scale, network.visible)
+            view = random_view(
+                sample, rng, augment, network.box_scale, network.visible, network.second_look
+            )
             crops[i] = change_colours(take_crop(sample.image, view, size), rng, augment)
             if network.side and rng.random() < augment.mirror_probability:
                 crops[i] = crops[i][:, ::-1]

@@ -64,6 +64,8 @@ class NetworkConfig:
             the paper.
         side: tells how likely the crop shows a right hand, against wrong sides of a detector; not
             in the paper.
+        second_look: its hands are looked at twice, the second time turned upright
+            (:mod:`wilor_yolo.reconstruct.second_look`); not in the paper.
         cam_origin: ``"palm"``: the camera head places the palm (mean of wrist and knuckles) in
             the crop, so that an error of orientation does not move the hand; ``"model"``: it
             places the model's origin, as the released code does. `cam` means the same in both.
@@ -98,6 +100,7 @@ class NetworkConfig:
     tokens: str = "paper"
     keypoints: bool = False
     side: bool = False
+    second_look: bool = False
     cam_origin: str = "palm"
     frame: str = "ray"
     scales: int = 3

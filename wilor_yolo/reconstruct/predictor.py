@@ -37,7 +37,9 @@ from .export import export_network, is_exported
 from .exported import BACKENDS, ExportedNetwork, compile_network, load_exported
 from .hand_size import NEAREST, with_betas, with_hand_length
 from .network import HandNetwork, NetworkOutput
+from .pointing import upright_turn
 from .ray import ray_rotation, ray_translation, turn_to_camera
+from .second_look import turn_hands, turned_crops
 from .side_check import settle_sides
 
 __all__ = ["HandReconstructor", "place_in_picture"]
@@ -72,6 +74,8 @@ class HandReconstructor:
             weights with ``"openvino"`` are converted in memory, which takes some seconds.
         check_sides: correct the sides of detections that the crop contradicts
             (:mod:`wilor_yolo.reconstruct.side_check`); of networks that tell sides.
+        second_look: look again at hands that do not point up
+            (:mod:`wilor_yolo.reconstruct.second_look`); of networks made for it.
 
     Raises:
         WeightsError: a file is missing, damaged or foreign.
@@ -90,6 +94,7 @@ class HandReconstructor:
         preprocess: str = "fast",
         backend: str | None = None,
         check_sides: bool = True,
+        second_look: bool = True,
     ) -> None:
         if preprocess not in ("fast", "released"):
             raise HandError(f'preprocess={preprocess!r} is unknown; use "fast" or "released".')
@@ -105,6 +110,7 @@ class HandReconstructor:
             )
         self.preprocess = preprocess
         self.check_sides = check_sides
+        self.second_look = second_look and self.network.config.second_look and preprocess == "fast"
 
     def _load(
         self, heads: int | None, hand_model: str | Path | None, backend: str | None
@@ -274,30 +280,69 @@ class HandReconstructor:
         ]
         if not any(len(r.hands) for r in requests):
             return [r.hands for r in requests]
-        seen = np.concatenate(crops)
-        output = self._forward(seen)
-        wrong = np.zeros(len(seen), bool)
-        if check_sides:
-            output, wrong = settle_sides(seen, output, self._forward)
+        output, wrong = self._look(np.concatenate(crops), check_sides)
+        stops = np.cumsum([len(r.hands) for r in requests])
+        geometries = [
+            replace(geometry, is_right=geometry.is_right ^ part)
+            for geometry, part in zip(geometries, np.split(wrong, stops[:-1]), strict=True)
+        ]
+        if self.second_look:
+            output, geometries = self._look_again(requests, geometries, output, check_sides)
         network = self.network
         if isinstance(network, ExportedNetwork):
             faces = network.faces
         else:
             faces = network.hand.faces.cpu().numpy().astype(np.int32)
-        done, start = [], 0
-        for request, geometry in zip(requests, geometries, strict=True):
-            stop = start + len(request.hands)
-            sides = geometry.is_right ^ wrong[start:stop]
+        done = []
+        for request, geometry, stop in zip(requests, geometries, stops, strict=True):
             placed = place_in_picture(
-                replace(request.hands, is_right=sides),
-                output.rows(start, stop),
-                replace(geometry, is_right=sides),
+                replace(request.hands, is_right=geometry.is_right),
+                output.rows(stop - len(request.hands), stop),
+                geometry,
                 request.intrinsics,
                 ray=config.frame == "ray",
             )
             done.append(replace(placed, faces=faces))
-            start = stop
         return done
+
+    def _look(self, crops: np.ndarray, check_sides: bool) -> tuple[NetworkOutput, np.ndarray]:
+        """What the network says of N crops, and (N,) which of them it had to mirror for that."""
+        output = self._forward(crops)
+        if check_sides:
+            return settle_sides(crops, output, self._forward)
+        return output, np.zeros(len(crops), bool)
+
+    def _look_again(
+        self,
+        requests: list[_Request],
+        geometries: list[CropGeometry],
+        output: NetworkOutput,
+        check_sides: bool,
+    ) -> tuple[NetworkOutput, list[CropGeometry]]:
+        """Put in the place of hands that do not point up what their turned crops show."""
+        turn = upright_turn(output.keypoints_2d_crop.cpu().numpy())
+        chosen = np.flatnonzero(turn)
+        if not len(chosen):
+            return output, geometries
+        stops = np.cumsum([len(r.hands) for r in requests])[:-1]
+        crops = [
+            crop_hands(request.image, turned_crops(geometry, part), self.network.config.image_size)
+            for request, geometry, part in zip(
+                requests, geometries, np.split(turn, stops), strict=True
+            )
+        ]
+        again, wrong = self._look(np.concatenate(crops), check_sides)
+        # A mirrored crop is turned the other way.
+        back = np.where(wrong, turn[chosen], -turn[chosen])
+        place = torch.arange(len(turn))
+        place[chosen] = len(turn) + torch.arange(len(chosen))
+        mirrored = np.zeros(len(turn), bool)
+        mirrored[chosen] = wrong
+        joined = NetworkOutput.concatenate([output, turn_hands(again, back)]).take(place)
+        return joined, [
+            replace(geometry, is_right=geometry.is_right ^ part)
+            for geometry, part in zip(geometries, np.split(mirrored, stops), strict=True)
+        ]
 
     def _forward(self, crops: np.ndarray) -> NetworkOutput:
         parts = []

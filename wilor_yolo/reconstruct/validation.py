@@ -14,6 +14,7 @@ from ..samples import EncodedSample
 from .batches import make_batch
 from .losses import complete_targets
 from .network import HandNetwork
+from .pointing import upright_turn
 
 __all__ = ["SourceErrors", "score", "validate"]
 
@@ -71,7 +72,7 @@ def validate(
     batch_size: int = 64,
     channels_last: bool = False,
 ) -> dict[str, SourceErrors]:
-    """Run a network on the plain views of samples.
+    """Run a network on the plain views of samples; then on turned ones, if it looks twice.
 
     Args:
         network: put into evaluation mode for the time of the call.
@@ -85,11 +86,16 @@ def validate(
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     rows: dict[str, list[tuple[float, ...]]] = {}
     for start in range(0, len(samples), batch_size):
-        batch = make_batch(samples[start : start + batch_size], network.config)
-        layout = torch.channels_last if channels_last else torch.contiguous_format
+        chosen = samples[start : start + batch_size]
+        batch = make_batch(chosen, network.config)
         output = network(batch.crops.to(device, memory_format=layout))
+        if network.config.second_look:
+            angles = upright_turn(output.keypoints_2d_crop.cpu().numpy()).tolist()
+            batch = make_batch(chosen, network.config, angles=angles)
+            output = network(batch.crops.to(device, memory_format=layout))
         targets = complete_targets(batch.targets.to(device), network.hand)
         known = targets.known
         joints = output.joints.cpu().numpy()
