@@ -9,6 +9,7 @@ pytest.importorskip("numba")
 from wilor_yolo.errors import WeightsError
 from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.synth.hand_mesh import FOREARM, FineHand, rotation_matrices
+from wilor_yolo.synth.poses import NAMED_POSES
 
 
 def _random_hand(seed):
@@ -35,6 +36,22 @@ def test_picture_and_truth_are_the_same_surface():
     gaps = [np.linalg.norm(posed.vertices - v, axis=1).min() for v in posed.model_vertices]
     assert np.median(gaps) < 1e-5
     assert (np.array(gaps) > 1e-4).sum() <= 16
+
+
+def test_correctives_of_the_render_mesh_are_smooth_and_leave_the_forearm():
+    hand = FineHand()
+    assert (
+        np.linalg.norm(hand.fine_posedirs, axis=1).max()
+        < 1.1 * np.linalg.norm(hand.posedirs, axis=1).max()
+    )
+    assert not hand.fine_posedirs[hand.fine_weights[:, FOREARM] > 0.99].any()
+    feature = (rotation_matrices(NAMED_POSES["fist"])[1:] - np.eye(3)).ravel()
+    moved = hand.fine_posedirs @ feature.astype(np.float32)
+    assert np.linalg.norm(moved, axis=1).max() > 0.003
+    # No dents between the model's vertices: a neighbour is moved about alike.
+    rough = np.linalg.norm(moved - hand.smooth @ moved, axis=1)
+    assert rough.mean() < 0.2 * np.linalg.norm(moved, axis=1).mean()
+    assert rough.max() < 0.003
 
 
 def test_forearm_bends_without_moving_the_hand():

@@ -21,6 +21,7 @@ from .raycast import vertex_normals
 __all__ = ["FOREARM", "FineHand", "PosedHand", "rotation_matrices"]
 
 FOREARM = 16  # column of the render mesh's skin weights: a bone the 16-joint model has not
+_ONE_BONE = 0.985  # skin weight above which no corrective moves a vertex
 _FILES = ("hand_right.npz", "render_right.npz")
 
 
@@ -94,9 +95,7 @@ class FineHand:
             quads, uv = fine["Q"].astype(np.int32), fine["QUV"].astype(np.float32)
             self.control = int(fine["nV"])
             self._middle = fine["md"], fine["mi"], fine["mp"]
-            self.fine_posedirs = (
-                fine["posedirs"].astype(np.float32) if "posedirs" in fine.files else None
-            )
+            self._model_in_fine = fine["low_ids"].astype(np.int64)
         # Each quad becomes two triangles.
         self.faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
         self.face_uv = np.concatenate([uv[:, [0, 1, 2]], uv[:, [0, 2, 3]]])
@@ -130,6 +129,27 @@ class FineHand:
         total = np.asarray(links.sum(1)).ravel()
         return (sparse.diags(1 / total) @ links).tocsr().astype(np.float32)
 
+    @cached_property
+    def fine_posedirs(self) -> np.ndarray:
+        """(V, 3, 135) pose correctives of the render mesh: the model's at the vertices both share
+        and the smoothest field (least bilaplacian) in between; zero where one bone alone pulls."""
+        sparse, solver = require("scipy.sparse"), require("scipy.sparse.linalg")
+        count = len(self.fine_template)
+        values = np.zeros((count, 3 * 135))
+        values[self._model_in_fine] = self.posedirs.reshape(len(self.posedirs), -1)
+        pulls = self.fine_weights[:, :FOREARM].copy()
+        pulls[:, 0] += self.fine_weights[:, FOREARM]
+        known = pulls.max(1) > _ONE_BONE
+        known[self._model_in_fine] = True
+        between = np.flatnonzero(~known)
+        rough = sparse.identity(count) - self.smooth.astype(np.float64)
+        rough = (rough.T @ rough).tocsr()[between]
+        used = np.flatnonzero(self.posedirs.any((0, 1)))
+        used = (used + 135 * np.arange(3)[:, None]).ravel()
+        solve = solver.splu(rough[:, between].tocsc()).solve
+        values[np.ix_(between, used)] = solve(-(rough[:, known] @ values[known][:, used]))
+        return values.reshape(count, 3, 135).astype(np.float32)
+
     def posed(
         self, pose: np.ndarray, betas: np.ndarray, forearm: np.ndarray | None = None
     ) -> PosedHand:
@@ -153,8 +173,7 @@ class FineHand:
         if np.any(self.posedirs):
             feature = (rotations[1:] - np.eye(3)).reshape(-1)
             shaped = shaped + self.posedirs @ feature
-            if self.fine_posedirs is not None:
-                fine = fine + self.fine_posedirs @ feature.astype(np.float32)
+            fine = fine + self.fine_posedirs @ feature.astype(np.float32)
         model_vertices = _skin(shaped, self.weights, moves)
         vertices = _skin(fine, self.fine_weights, bones.astype(np.float32))
         joints = np.concatenate([world, model_vertices[list(TIP_VERTICES)]])

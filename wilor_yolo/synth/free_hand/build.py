@@ -2,7 +2,8 @@
 
 Writes `hand_right.npz` (MANO format), `render_right.npz` (the fine mesh with forearm that synthetic
 images are rendered from, same betas) and `LICENSE.md`. Deterministic. On one core: up to two
-minutes to sample the bodies (anny reads its files slowly the first time), ten seconds for the rest.
+minutes to sample the bodies (anny reads its files slowly the first time), half a minute for the
+rest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 
 from wilor_yolo.skeleton import MANO_JOINT_NAMES, MANO_PARENTS
 from wilor_yolo.synth.free_hand.arm import FlatArms, flatten_arms
+from wilor_yolo.synth.free_hand.corrections import fit_posedirs
+from wilor_yolo.synth.free_hand.flesh import Flesh
 from wilor_yolo.synth.free_hand.hand_mesh import HandMesh, build_hand_mesh
 from wilor_yolo.synth.free_hand.pose_space import fit_pose_space
 from wilor_yolo.synth.free_hand.proportions import vary_proportions
@@ -94,7 +97,7 @@ def _hand_arrays(
     hands_mean, hands_components = fit_pose_space()
     template = space.mean.astype(np.float32)
     parents = np.where(np.array(MANO_PARENTS) < 0, 2**32 - 1, MANO_PARENTS)
-    return {
+    hand: dict[str, np.ndarray] = {
         "v_template": template,
         "f": mesh.faces.astype(np.uint32),
         "weights": mesh.weights.astype(np.float32),
@@ -102,7 +105,6 @@ def _hand_arrays(
         "J": (regressor.astype(np.float32) @ template).astype(np.float32),
         "kintree_table": np.stack([parents, np.arange(16)]).astype(np.int64),
         "shapedirs": _half(space.directions),
-        "posedirs": np.zeros((len(template), 3, 135), np.float32),
         "hands_mean": hands_mean.astype(np.float32),
         "hands_components": hands_components.astype(np.float32),
         "f_cap": mesh.cap.astype(np.uint32),
@@ -112,6 +114,8 @@ def _hand_arrays(
         "bs_type": np.array("lrotmin"),
         **_provenance(),
     }
+    hand["posedirs"] = fit_posedirs(Flesh.of_hand(hand))
+    return hand
 
 
 def _provenance() -> dict[str, np.ndarray]:
