@@ -41,7 +41,7 @@ Keys [defaults]:
 _EXTRAS = {
     "track": (("lap",), "hands keep their number through a video"),
     "train": (("lightning_fabric", "tensorboard", "cloudpickle"), "training"),
-    "synth": (("embreex", "numba", "scipy"), "rendering training pictures"),
+    "synth": (("embreex", "numba", "scipy", "threadpoolctl"), "rendering training pictures"),
     "export": (("onnx", "onnxruntime", "openvino"), "the fast backends of the reconstructor"),
     "annotate": (("openvino",), "MediaPipe's networks in the annotation engine"),
     "ray": (("ray",), "annotation and prediction on a cluster"),

@@ -35,6 +35,7 @@ _EXTRAS = {
     "lap": '"wilor-yolo[track]"',
     "embreex": '"wilor-yolo[synth]"',
     "numba": '"wilor-yolo[synth]"',
+    "threadpoolctl": '"wilor-yolo[synth]"',
     "lightning_fabric": '"wilor-yolo[train]"',
     "lightning": '"wilor-yolo[train]"',
     "tensorboard": '"wilor-yolo[train]"',

@@ -16,6 +16,7 @@ from ..shards import SAMPLES_PER_SHARD, ShardWriter
 from .background import Photos
 from .crop_scene import sample_crop
 from .hand_mesh import FineHand
+from .one_thread import one_thread
 
 __all__ = ["CropSettings", "generate_crops"]
 
@@ -116,17 +117,12 @@ def _run(
         return
     # spawn: forking a process that has started threads (OpenCV, torch) may hang.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs)), initializer=_one_thread) as pool:
+    with context.Pool(min(workers, len(jobs))) as pool:
         yield from pool.imap_unordered(_make_shard, jobs)
 
 
-def _one_thread() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
-
-
 @lru_cache(maxsize=1)
+@one_thread()
 def _engine(settings: CropSettings) -> tuple[FineHand, Photos | None]:
     """The hand and the photographs, once per process."""
     from .extra import require
@@ -136,6 +132,7 @@ def _engine(settings: CropSettings) -> tuple[FineHand, Photos | None]:
     return FineHand(settings.hand), None if settings.photos is None else Photos(settings.photos)
 
 
+@one_thread()
 def _make_shard(job: tuple, report: Callable[[str], None] | None = None) -> tuple[int, int]:
     out, settings, number, samples, per_shard = job
     hand, photos = _engine(settings)

@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import HandError
 from .clip_scene import ClipFrame, ClipHand, render_clip
 from .hand_mesh import FineHand
+from .one_thread import one_thread
 
 __all__ = ["ClipSettings", "clip_name", "generate_clips", "read_clip_truth"]
 
@@ -123,11 +124,12 @@ def _run(jobs: list[tuple[str, ClipSettings, int]], workers: int) -> Iterator[st
         return
     # spawn: forking a process that has started threads (OpenCV, torch) may hang.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs)), initializer=cv2.setNumThreads, initargs=(1,)) as p:
-        yield from p.imap_unordered(_make_clip, jobs)
+    with context.Pool(min(workers, len(jobs))) as pool:
+        yield from pool.imap_unordered(_make_clip, jobs)
 
 
 @lru_cache(maxsize=1)
+@one_thread()
 def _engine(hand: str | None) -> FineHand:
     """The hand, once per process."""
     from .extra import require
@@ -137,6 +139,7 @@ def _engine(hand: str | None) -> FineHand:
     return FineHand(hand)
 
 
+@one_thread()
 def _make_clip(job: tuple[str, ClipSettings, int]) -> str:
     folder, settings, number = job
     name = clip_name(settings.seed, number)

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 
 from ..errors import HandError
+from .one_thread import one_thread
 
 __all__ = ["RenderedScene", "ScenesWritten", "generate_scenes", "render_scene"]
 
@@ -146,34 +146,18 @@ def _run(todo: list[tuple[str, int, int, int]], workers: int) -> Iterator[int]:
     if workers == 1:
         yield from map(_write_scene, todo)
         return
-    with _one_thread(), multiprocessing.get_context("spawn").Pool(workers) as pool:
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
         yield from pool.imap_unordered(_write_scene, todo, chunksize=4)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Children started inside use one thread each; the parent's environment is put back."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _picture_path(out: Path, seed: int, number: int) -> Path:
     return out / "images" / f"{seed}_{number:06d}.jpg"
 
 
+@one_thread()
 def _write_scene(job: tuple[str, int, int, int]) -> int:
     """Render and write one scene; returns its number of labelled hands."""
     folder, seed, number, size = job
-    cv2.setNumThreads(1)
     scene = render_scene(seed, number, size)
     picture = _picture_path(Path(folder), seed, number)
     encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]

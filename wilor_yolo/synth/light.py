@@ -15,6 +15,7 @@ import numpy as np
 from ..weights_dir import shipped
 from .extra import require
 from .hdri_codec import decode
+from .one_thread import one_thread
 from .raycast import RayScene
 
 __all__ = [
@@ -72,6 +73,7 @@ def panorama_names() -> list[str]:
 
 
 @lru_cache(maxsize=64)
+@one_thread()  # kept for all pictures to come, whoever asks first
 def panorama(name: str) -> Panorama:
     """One shipped panorama, decoded once per process (20 ms)."""
     radiance = decode(_file()[name])

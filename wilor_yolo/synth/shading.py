@@ -78,7 +78,7 @@ def _shade(
     keyed = key_radiance[0] + key_radiance[1] + key_radiance[2] > 0
     bumped_light = np.empty(3, np.float32)
     flat_light = np.empty(3, np.float32)
-    mirror = np.empty(3, np.float32)
+    mirror = np.zeros(3, np.float32)  # of matt samples it is multiplied by 0: never garbage
     sharp = np.empty(3, np.float32)
     for i in range(normals.shape[0]):
         nx, ny, nz = normals[i, 0], normals[i, 1], normals[i, 2]
