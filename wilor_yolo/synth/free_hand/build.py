@@ -9,7 +9,6 @@ rest.
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from wilor_yolo.skeleton import MANO_JOINT_NAMES, MANO_PARENTS
 from wilor_yolo.synth.free_hand.arm import FlatArms, flatten_arms
 from wilor_yolo.synth.free_hand.corrections import fit_posedirs
 from wilor_yolo.synth.free_hand.flesh import Flesh
+from wilor_yolo.synth.free_hand.hand_file import mirror_to_left, save_npz
 from wilor_yolo.synth.free_hand.hand_mesh import HandMesh, build_hand_mesh
 from wilor_yolo.synth.free_hand.pose_space import fit_pose_space
 from wilor_yolo.synth.free_hand.proportions import vary_proportions
@@ -35,7 +35,7 @@ from wilor_yolo.synth.free_hand.shape_space import ShapeSpace, explain_with_beta
 from wilor_yolo.synth.free_hand.subdivide import subdivide_corner_values
 from wilor_yolo.synth.poses import flexion_axes
 
-__all__ = ["BUILD_VERSION", "build", "main", "mirror_to_left", "save_npz"]
+__all__ = ["BUILD_VERSION", "build", "main"]
 
 BUILD_VERSION = "1"
 LICENSE = (
@@ -186,35 +186,6 @@ def build(
     save_npz(out / "render_right.npz", render)
     (out / "LICENSE.md").write_text(LICENSE_FILE)
     return hand, render, report
-
-
-def mirror_to_left(hand: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The left hand in MANO format: x mirrored, faces reversed.
-
-    A left pose is the right one with the y and z parts of every axis-angle negated.
-    """
-    flip = np.array([-1.0, 1.0, 1.0], np.float32)
-    turn = np.tile(np.array([1.0, -1.0, -1.0], np.float32), 15)
-    left = dict(hand)
-    for name in ("v_template", "J"):
-        left[name] = hand[name] * flip
-    left["shapedirs"] = hand["shapedirs"] * flip[None, :, None]
-    for name in ("f", "f_cap"):
-        left[name] = hand[name][:, ::-1]
-    # A pose feature is an entry (a, b) of R - I, which changes sign when one of a, b is x.
-    sign = np.outer(flip, flip).ravel()
-    left["posedirs"] = hand["posedirs"] * flip[None, :, None] * np.tile(sign, 15)
-    left["hands_mean"] = hand["hands_mean"] * turn
-    left["hands_components"] = hand["hands_components"] * turn
-    left["flex_axis"] = hand["flex_axis"] * np.array([1.0, -1.0, -1.0], np.float32)
-    return left
-
-
-def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Compressed .npz, written under a temporary name first."""
-    temporary = path.with_name(path.name + ".tmp.npz")
-    np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, path)
 
 
 def main(arguments: list[str] | None = None) -> None:

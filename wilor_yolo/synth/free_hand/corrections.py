@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from wilor_yolo.skeleton import MANO_PARENTS
 from wilor_yolo.synth.free_hand.flesh import Flesh, bone_moves, linear_skin
+from wilor_yolo.synth.free_hand.hand_file import save_npz
 from wilor_yolo.synth.pose_collision import rotation_matrices
 from wilor_yolo.synth.poses import NAMED_POSES, sample_pose
 
@@ -77,8 +78,6 @@ def fit_posedirs(flesh: Flesh, count: int = 300, seed: int = 0) -> np.ndarray:
 
 def main(arguments: list[str] | None = None) -> None:
     """Fit the correctives of a built hand file and write them into it."""
-    from wilor_yolo.synth.free_hand.build import save_npz
-
     parser = argparse.ArgumentParser(prog="python -m wilor_yolo.synth.free_hand.corrections")
     parser.add_argument("hand", type=Path, help="hand_right.npz, rewritten in place")
     parser.add_argument("--seed", type=int, default=0)
