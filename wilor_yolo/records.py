@@ -9,6 +9,7 @@ network: `side`, `score`, 21 `keypoints_px`, optional 21 `world_m`), and for set
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,8 @@ def keypoint_box(keypoints: np.ndarray) -> np.ndarray:
     return np.concatenate((low - pad, high + pad))
 
 
-def read_records(folder: str | Path) -> list[PictureRecord]:
-    """Read `labels.jsonl` of `folder`.
+def read_records(folder: str | Path, sources: Iterable[str] | None = None) -> list[PictureRecord]:
+    """Read `labels.jsonl` of `folder`, or the records of these sources in it.
 
     Raises:
         HandError: the file is missing, or a line does not have the layout above.
@@ -86,6 +87,7 @@ def read_records(folder: str | Path) -> list[PictureRecord]:
     path = Path(folder) / "labels.jsonl"
     if not path.is_file():
         raise HandError(f"no labels.jsonl in {folder}; give a folder that holds one")
+    wanted = None if sources is None else set(sources)
     records = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
@@ -94,7 +96,7 @@ def read_records(folder: str | Path) -> list[PictureRecord]:
             records.append(_record(json.loads(line), path.parent))
         except (KeyError, TypeError, ValueError) as error:
             raise HandError(f"{path}:{number}: not a picture record ({error!r})") from error
-    return records
+    return [record for record in records if wanted is None or record.source in wanted]
 
 
 def _record(row: dict[str, Any], root: Path) -> PictureRecord:

@@ -9,6 +9,7 @@ from wilor_yolo.metrics.detection import (
     UNKNOWN,
     PictureHands,
     average_precision,
+    best_pairs,
     box_iou,
     false_positives,
     handedness_accuracy,
@@ -189,3 +190,10 @@ def test_against_supervision(size: str) -> None:
         assert ours == pytest.approx(result.map50_95, abs=1e-3)
         at_half = mean_average_precision(pictures, (0.5,), by_side, size)
         assert at_half == pytest.approx(result.map50, abs=1e-3)
+
+
+def test_best_pairs_take_each_row_and_column_once():
+    likeness = np.array([[0.9, 0.8, 0.0], [0.85, 0.3, 0.29]])
+    assert best_pairs(likeness, 0.3) == [(0, 0), (1, 1)]
+    assert best_pairs(likeness, 0.31) == [(0, 0)]
+    assert best_pairs(np.zeros((2, 0)), 0.3) == best_pairs(np.zeros((0, 2)), 0.3) == []

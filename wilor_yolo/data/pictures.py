@@ -23,7 +23,7 @@ import numpy as np
 
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import ImageError
-from ..metrics.detection import box_iou
+from ..metrics.detection import best_pairs, box_iou
 from ..records import AnnotatedHand, PictureRecord, read_records
 from ..skeleton import NUM_JOINTS
 from .yolo_labels import HandLabel, label_text
@@ -93,12 +93,7 @@ def _labels_of(record: PictureRecord) -> tuple[list[HandLabel], bool]:
     found = record.found or ()
     boxes = np.zeros((0, 4)) if record.boxes is None else record.boxes
     overlaps = box_iou(boxes, np.array([hand.box for hand in found]).reshape(-1, 4))
-    match: dict[int, int] = {}
-    for row, column in sorted(np.ndindex(*overlaps.shape), key=lambda rc: -overlaps[rc]):
-        if overlaps[row, column] < _MATCH_IOU:
-            break
-        if row not in match and column not in match.values():
-            match[row] = column
+    match = dict(best_pairs(overlaps, _MATCH_IOU))
     labels = []
     for row, box in enumerate(boxes):
         hand = found[match[row]] if row in match else None

@@ -16,11 +16,11 @@ import numpy as np
 from ..errors import HandError
 from ..hands import Hands
 from ..images import read_image
-from ..metrics.detection import box_iou
+from ..metrics.detection import best_pairs, box_iou
 from ..metrics.pose import pa_errors, relative_2d_errors
 from ..records import AnnotatedHand, PictureRecord, read_records
 from ..skeleton import RIGHT
-from .reconstruction import FINGER_JOINTS, KNOWN_FLOORS_MM, SURE
+from .reconstruction import FINGER_JOINTS, floor_lines, true_hands
 
 __all__ = ["Chain", "ChainReport", "ChainScores", "evaluate_chain"]
 
@@ -71,11 +71,7 @@ class ChainReport:
                 f"{source:16s}{s.hands:6d}{s.found:8.3f}{s.side:8.3f}{s.pa_mpjpe:10.2f}"
                 f"{s.pa_mpjpe_fingers:9.2f}{100 * s.error_2d:8.2f}%{100 * s.median_2d:7.2f}%"
             )
-            if source in KNOWN_FLOORS_MM:
-                lines.append(
-                    f"{'':16s}  (the free hand fitted to the true joints of this set leaves "
-                    f"{KNOWN_FLOORS_MM[source]} mm)"
-                )
+            lines += floor_lines(source)
         return "\n".join(lines)
 
 
@@ -108,11 +104,10 @@ def evaluate_chain(
     Raises:
         HandError: no labels, a bad line, or nothing to score. ImageError: an unreadable picture.
     """
-    wanted = None if sources is None else set(sources)
-    records = [r for r in read_records(folder) if wanted is None or r.source in wanted]
+    records = read_records(folder, sources)
     outcomes: dict[str, list[_Found | None]] = {}
     for number, record in enumerate(records, 1):
-        if truths := _truths(record):
+        if truths := true_hands(record):
             hands = chain(read_image(record.file), record.intrinsics)
             outcomes.setdefault(record.source, []).extend(_score(hands, truths, record))
         if progress:
@@ -122,23 +117,11 @@ def evaluate_chain(
     return ChainReport({source: _summary(found) for source, found in outcomes.items()})
 
 
-def _truths(record: PictureRecord) -> list[AnnotatedHand]:
-    if record.true_hand is not None:
-        return [record.true_hand]
-    return [hand for hand in record.found or () if hand.score >= SURE]
-
-
 def _score(hands: Hands, truths: list[AnnotatedHand], record: PictureRecord) -> list[_Found | None]:
     boxes = np.stack([hand.box for hand in truths])
     overlaps = box_iou(boxes, hands.bbox_xyxy.astype(np.float64))
     outcomes: list[_Found | None] = [None] * len(truths)
-    taken: set[int] = set()
-    for row, column in sorted(np.ndindex(*overlaps.shape), key=lambda rc: -overlaps[rc]):
-        if overlaps[row, column] < SAME_HAND:
-            break
-        if outcomes[row] is not None or column in taken:
-            continue
-        taken.add(column)
+    for row, column in best_pairs(overlaps, SAME_HAND):
         truth, nan = truths[row], float("nan")
         assert hands.keypoints_2d is not None and hands.joints is not None  # reconstructed
         side = np.array([(boxes[row, 2:] - boxes[row, :2]).max()])

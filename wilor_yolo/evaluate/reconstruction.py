@@ -20,19 +20,20 @@ from ..hands import Hands
 from ..images import read_image
 from ..mano.layer import HandLayer
 from ..metrics.pose import auc, f_score, pa_errors, relative_2d_errors, root_relative_errors
-from ..records import PictureRecord, read_records
+from ..records import AnnotatedHand, PictureRecord, read_records
 from ..samples import HandSample
 from ..shards import iterate_samples
 from ..skeleton import RIGHT
 
 __all__ = [
     "FINGER_JOINTS",
-    "KNOWN_FLOORS_MM",
     "BoxReconstructor",
     "ReconstructionReport",
     "SourceScores",
     "evaluate_pictures",
     "evaluate_shards",
+    "floor_lines",
+    "true_hands",
 ]
 
 # All joints but the wrist and the four knuckles, whose centres every data set defines its own way.
@@ -40,9 +41,9 @@ FINGER_JOINTS = tuple(j for j in range(21) if j not in (0, 5, 9, 13, 17))
 
 # What remains when the free hand is fitted to the *true* joints of a set directly: differences of
 # joint definition. No result of ours can be expected below.
-KNOWN_FLOORS_MM = {"hand_graph_cnn": 5.4}
+_KNOWN_FLOORS_MM = {"hand_graph_cnn": 5.4}
 
-SURE = 0.8  # the annotator's score from which its keypoints are a yardstick
+_SURE = 0.8  # the annotator's score from which its keypoints are a yardstick
 
 
 class BoxReconstructor(Protocol):
@@ -102,12 +103,16 @@ class ReconstructionReport:
                 f"{s.pa_mpvpe:10.2f}{s.mpjpe:8.1f}{s.auc:7.3f}{s.f5:7.3f}{s.f15:7.3f}"
                 f"{100 * s.error_2d:8.2f}%{100 * s.median_2d:7.2f}%"
             )
-            if source in KNOWN_FLOORS_MM:
-                lines.append(
-                    f"{'':16s}  (the free hand fitted to the true joints of this set leaves "
-                    f"{KNOWN_FLOORS_MM[source]} mm)"
-                )
+            lines += floor_lines(source)
         return "\n".join(lines)
+
+
+def floor_lines(source: str) -> list[str]:
+    """What a table says below a source whose joints no free hand can match; often nothing."""
+    if source not in _KNOWN_FLOORS_MM:
+        return []
+    floor = _KNOWN_FLOORS_MM[source]
+    return [f"{'':16s}  (the free hand fitted to the true joints of this set leaves {floor} mm)"]
 
 
 @dataclass(frozen=True)
@@ -190,8 +195,7 @@ def evaluate_pictures(
     Raises:
         HandError: no labels, a bad line, or nothing to score. ImageError: an unreadable picture.
     """
-    wanted = None if sources is None else set(sources)
-    records = [r for r in read_records(folder) if wanted is None or r.source in wanted]
+    records = read_records(folder, sources)
     scored: list[_Scored] = []
     for number, record in enumerate(records, 1):
         scored += _score_picture(reconstructor, record)
@@ -200,11 +204,15 @@ def evaluate_pictures(
     return _report(scored)
 
 
-def _score_picture(reconstructor: BoxReconstructor, record: PictureRecord) -> list[_Scored]:
+def true_hands(record: PictureRecord) -> list[AnnotatedHand]:
+    """The hands of a picture that are a yardstick: measured, else what the annotator is sure of."""
     if record.true_hand is not None:
-        truths = [record.true_hand]
-    else:
-        truths = [hand for hand in record.found or () if hand.score >= SURE]
+        return [record.true_hand]
+    return [hand for hand in record.found or () if hand.score >= _SURE]
+
+
+def _score_picture(reconstructor: BoxReconstructor, record: PictureRecord) -> list[_Scored]:
+    truths = true_hands(record)
     if not truths:
         return []
     boxes = np.stack([hand.box for hand in truths]).astype(np.float32)

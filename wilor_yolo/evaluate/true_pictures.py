@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..metrics.detection import UNKNOWN, PictureHands, box_iou
+from ..metrics.detection import UNKNOWN, PictureHands, best_pairs, box_iou
 from ..records import PictureRecord, read_records
 from ..skeleton import NUM_JOINTS
 
@@ -70,8 +70,6 @@ def true_hands(record: PictureRecord) -> tuple[PictureHands, bool] | None:
     keypoints = np.full((len(record.boxes), NUM_JOINTS, 2), np.nan)
     sure = [hand for hand in record.found or () if hand.score > _SURE]
     overlaps = box_iou(record.boxes, np.array([h.box for h in sure]).reshape(-1, 4))
-    while overlaps.size and overlaps.max() >= _INSIDE_IOU:
-        row, column = np.unravel_index(overlaps.argmax(), overlaps.shape)
+    for row, column in best_pairs(overlaps, _INSIDE_IOU):
         sides[row], keypoints[row] = sure[column].side, sure[column].keypoints
-        overlaps[row], overlaps[:, column] = 0, 0
     return PictureHands(record.boxes, sides, None, keypoints), record.boxes_complete

@@ -24,6 +24,7 @@ __all__ = [
     "Pictures",
     "at_least",
     "average_precision",
+    "best_pairs",
     "box_iou",
     "false_positives",
     "found_hands",
@@ -93,6 +94,26 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     shared = np.clip(high - low, 0, None).prod(-1)
     area_1, area_2 = (np.clip(b[:, 2:] - b[:, :2], 0, None).prod(-1) for b in (first, second))
     return shared / np.maximum(area_1[:, None] + area_2[None] - shared, 1e-9)
+
+
+def best_pairs(likeness: np.ndarray, least: float) -> list[tuple[int, int]]:
+    """(row, column) of the likeliest pairs of a matrix (N, M), best first; each is taken once.
+
+    Args:
+        likeness: such as :func:`box_iou`.
+        least: pairs below it are none.
+    """
+    pairs: list[tuple[int, int]] = []
+    rows, columns = set(range(likeness.shape[0])), set(range(likeness.shape[1]))
+    for index in np.argsort(-likeness, axis=None, kind="stable"):
+        row, column = divmod(int(index), likeness.shape[1])
+        if likeness[row, column] < least:
+            break
+        if row in rows and column in columns:
+            pairs.append((row, column))
+            rows.remove(row)
+            columns.remove(column)
+    return pairs
 
 
 def average_precision(
