@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -23,7 +23,9 @@ __all__ = [
     "markdown_table",
     "plan_of",
     "read_grid",
+    "results_text",
     "write_csv",
+    "write_results",
     "write_text",
 ]
 
@@ -102,6 +104,33 @@ def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
         for line in every
     )
+
+
+class _Result(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+
+def results_text(
+    head: Sequence[str], lines: Iterable[Sequence[str]], results: Iterable[_Result]
+) -> str:
+    """:func:`markdown_table`, with the rows that are not done named below it."""
+    unfinished = [f"{r.name}: {r.state}" for r in results if r.state != "done"]
+    return "\n".join([markdown_table(head, lines), *([""] if unfinished else []), *unfinished])
+
+
+def write_results(
+    out: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]], text: str
+) -> tuple[Path, Path]:
+    """Write `out`/ablation.csv (everything measured) and `out`/ablation.md (`text`)."""
+    table, markdown = out / "ablation.csv", out / "ablation.md"
+    out.mkdir(parents=True, exist_ok=True)
+    write_csv(table, columns, rows)
+    write_text(markdown, text + "\n")
+    return table, markdown
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import HandError
 from .keys import did_you_mean
-from .rows import chosen_rows, run_row, words_in
+from .rows import chosen_rows, run_row, run_rows, words_in
 
 if TYPE_CHECKING:
     from ..detect.ablation import DetectorRow, PlannedRow
@@ -67,39 +67,22 @@ def ablate(values: dict[str, Any], of_rows: dict[str, Any]) -> int:
                 raise
             results[row.name] = _unplanned(row, str(error))
             print(f"{row.name} cannot run: {error}", file=sys.stderr, flush=True)
-    failed: dict[str, str] = {}
 
-    def table() -> str:
+    def train(plan: PlannedRow, config: Path) -> str | None:
+        complaint = None
+        if not is_trained(plan):
+            last = last_checkpoint(plan)
+            complaint = _train([f"resume={last}"] if last else [f"cfg={config}"])
+        if complaint is None:
+            measure(plan, test_sets)
+        return complaint
+
+    def tables(failed: dict[str, str]) -> Path:
         for plan in planned:
             results[plan.row.name] = read_result(plan, failed.get(plan.row.name, "not run"))
-        _, markdown = write_tables([results[row.name] for row in rows], out)
-        return markdown.read_text(encoding="utf-8")
+        return write_tables([results[row.name] for row in rows], out)[1]
 
-    try:
-        for plan in planned:
-            name = plan.row.name
-            try:
-                config = plan.prepare()
-                if read_result(plan).done:
-                    print(f"{name}: done before", flush=True)
-                    continue
-                print(f"{name}: {plan.row.title}", flush=True)
-                complaint = None
-                if not is_trained(plan):
-                    last = last_checkpoint(plan)
-                    complaint = _train([f"resume={last}"] if last else [f"cfg={config}"])
-                if complaint is None:
-                    measure(plan, test_sets)
-            except HandError as error:
-                complaint = str(error)
-            if complaint:
-                failed[name] = complaint
-                print(f"{name} FAILED: {complaint}", file=sys.stderr, flush=True)
-            print(table(), flush=True)
-    finally:
-        text = table()
-    if all(read_result(plan).done for plan in planned):
-        print(text)
+    run_rows(planned, lambda plan: read_result(plan).done, train, tables)
     print(f"Tables: {out / 'ablation.csv'}, {out / 'ablation.md'}")
     return 0 if all(result.done for result in results.values()) else 1
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandError
-from .rows import chosen_rows, run_row
+from .rows import chosen_rows, run_row, run_rows
 
 if TYPE_CHECKING:
     from ..reconstruct.ablation import AblationRow, PlannedRow
@@ -53,7 +52,6 @@ def ablate(values: dict[str, Any]) -> int:
     if not shared.get("val"):
         raise HandError("an ablation compares errors; give val= shards that no row trains on.")
     planned: list[PlannedRow] = []
-    failed: dict[str, str] = {}
     results: list[RowResult] = []
     hopeless: list[RowResult] = []
     for row in rows:
@@ -69,32 +67,13 @@ def ablate(values: dict[str, Any]) -> int:
     for group in planned[0].config.val:
         find_shards(group.path)  # before hours of training that nothing could score
 
-    def table() -> str:
+    def tables(failed: dict[str, str]) -> Path:
         found = {p.row.name: read_result(p, failed.get(p.row.name, "not run")) for p in planned}
         found |= {result.name: result for result in hopeless}
         results[:] = [found[row.name] for row in rows]
-        _, markdown = write_tables(results, out)
-        return markdown.read_text(encoding="utf-8")
+        return write_tables(results, out)[1]
 
-    try:
-        for plan in planned:
-            try:
-                config = plan.prepare()
-                if read_result(plan).done:
-                    print(f"{plan.row.name}: done before", flush=True)
-                    continue
-                print(f"{plan.row.name}: {plan.row.title}", flush=True)
-                complaint = _train(config)
-            except HandError as error:
-                complaint = str(error)
-            if complaint:
-                failed[plan.row.name] = complaint
-                print(f"{plan.row.name} FAILED: {complaint}", file=sys.stderr, flush=True)
-            print(table(), flush=True)
-    finally:
-        text = table()
-    if all(read_result(p).done for p in planned):
-        print(text)
+    run_rows(planned, lambda plan: read_result(plan).done, lambda _, config: _train(config), tables)
     print(f"Tables: {out / 'ablation.csv'}, {out / 'ablation.md'}")
     return 0 if all(result.done for result in results) else 1
 

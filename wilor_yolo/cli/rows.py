@@ -1,17 +1,18 @@
-"""The rows of an ablation: which to run, and each in a process of its own."""
+"""The rows of an ablation: which to run, one after the other, each in a process of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ..errors import HandError
 from .keys import did_you_mean
 
-__all__ = ["chosen_rows", "run_row", "words_in"]
+__all__ = ["chosen_rows", "run_row", "run_rows", "words_in"]
 
 
 class _Named(Protocol):
@@ -19,7 +20,20 @@ class _Named(Protocol):
     def name(self) -> str: ...
 
 
+class _Titled(_Named, Protocol):
+    @property
+    def title(self) -> str: ...
+
+
+class _Planned(Protocol):
+    @property
+    def row(self) -> _Titled: ...
+
+    def prepare(self) -> Path: ...
+
+
 Row = TypeVar("Row", bound=_Named)
+Plan = TypeVar("Plan", bound=_Planned)
 
 
 def chosen_rows(rows: list[Row], wanted: Any) -> list[Row]:
@@ -43,6 +57,48 @@ def words_in(value: Any) -> list[str]:
     if isinstance(value, str):
         value = value.strip("[]()").split(",")
     return [str(word).strip().strip("'\"") for word in value]
+
+
+def run_rows(
+    planned: Sequence[Plan],
+    is_done: Callable[[Plan], bool],
+    train: Callable[[Plan, Path], str | None],
+    write_tables: Callable[[dict[str, str]], Path],
+) -> None:
+    """Train what is not done yet, and print the table after every row.
+
+    Args:
+        planned: rows that know their folder.
+        is_done: whether a row has its numbers.
+        train: trains and measures a row from its training file; returns what went wrong, if
+            anything did.
+        write_tables: writes the tables, given what went wrong by row; returns the markdown one.
+    """
+    failed: dict[str, str] = {}
+
+    def table() -> str:
+        return write_tables(failed).read_text(encoding="utf-8")
+
+    try:
+        for plan in planned:
+            name = plan.row.name
+            try:
+                config = plan.prepare()
+                if is_done(plan):
+                    print(f"{name}: done before", flush=True)
+                    continue
+                print(f"{name}: {plan.row.title}", flush=True)
+                complaint = train(plan, config)
+            except HandError as error:
+                complaint = str(error)
+            if complaint:
+                failed[name] = complaint
+                print(f"{name} FAILED: {complaint}", file=sys.stderr, flush=True)
+            print(table(), flush=True)
+    finally:
+        text = table()
+    if all(is_done(plan) for plan in planned):
+        print(text)
 
 
 def run_row(words: list[str]) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsError
-from ..grids import markdown_table, plan_of, write_csv, write_text
+from ..grids import plan_of, results_text, write_results, write_text
 from .ablation import PlannedRow
 from .model import HandDetector
 from .restricted import read_restricted
@@ -155,10 +155,7 @@ def format_table(results: Sequence[RowResult]) -> str:
         cells += [_short(r.megabytes), _short(r.milliseconds)]
         cells += ["" if r.steps is None else str(r.steps), _short(r.minutes)]
         lines.append([*cells, str(r.seed), r.hash, r.data_hash])
-    text = [markdown_table(head, lines)]
-    text += [""] if any(not r.done for r in results) else []
-    text += [f"{r.name}: {r.state}" for r in results if not r.done]
-    return "\n".join(text)
+    return results_text(head, lines, results)
 
 
 def write_tables(results: Sequence[RowResult], out: Path) -> tuple[Path, Path]:
@@ -170,11 +167,7 @@ def write_tables(results: Sequence[RowResult], out: Path) -> tuple[Path, Path]:
         row |= {f"{name} {k}": v for name, found in scores.items() for k, v in found.items()}
         rows.append(row | {f"paper {k}": v for k, v in paper.items()})
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table, markdown = out / "ablation.csv", out / "ablation.md"
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(table, columns, rows)
-    write_text(markdown, format_table(results) + "\n")
-    return table, markdown
+    return write_results(out, columns, rows, format_table(results))
 
 
 def _trained(log: Path) -> tuple[int, float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..grids import markdown_table, plan_of, write_csv, write_text
+from ..grids import plan_of, results_text, write_results
 from .ablation import PlannedRow
 from .checkpoints import read_info
 from .run_files import RunLog
@@ -104,10 +104,7 @@ def format_table(results: Sequence[RowResult]) -> str:
             result.data_hash,
         ]
         lines.append(cells)
-    text = [markdown_table(head, lines)]
-    text += [""] if any(not r.done for r in results) else []
-    text += [f"{r.name}: {r.state}" for r in results if not r.done]
-    return "\n".join(text)
+    return results_text(head, lines, results)
 
 
 def write_tables(results: Sequence[RowResult], out: Path) -> tuple[Path, Path]:
@@ -133,11 +130,7 @@ def write_tables(results: Sequence[RowResult], out: Path) -> tuple[Path, Path]:
         rows.append(row)
     columns += sorted({key for row in rows for key in row if key.startswith("paper ")})
     head = list(rows[0])[:9] if rows else []
-    table, markdown = out / "ablation.csv", out / "ablation.md"
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(table, [*head, *columns], rows)
-    write_text(markdown, format_table(results) + "\n")
-    return table, markdown
+    return write_results(out, [*head, *columns], rows, format_table(results))
 
 
 def _sources(results: Sequence[RowResult]) -> list[str]:
