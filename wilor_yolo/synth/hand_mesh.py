@@ -21,7 +21,7 @@ from .raycast import vertex_normals
 __all__ = ["FOREARM", "FineHand", "PosedHand", "rotation_matrices"]
 
 FOREARM = 16  # column of the render mesh's skin weights: a bone the 16-joint model has not
-_ONE_BONE = 0.985  # skin weight above which no corrective moves a vertex
+_ONE_BONE = 0.985  # skin weight above which no corrective moves a vertex, as in free_hand/flesh.py
 _FILES = ("hand_right.npz", "render_right.npz")
 
 

@@ -19,9 +19,9 @@ from scipy.spatial.transform import Rotation
 
 from wilor_yolo.skeleton import MANO_PARENTS, TIP_VERTICES
 
-__all__ = ["RIGID_WEIGHT", "Flesh", "bone_moves", "dual_quaternion_skin", "linear_skin", "volumes"]
+__all__ = ["Flesh", "bone_moves", "dual_quaternion_skin", "linear_skin", "volumes"]
 
-RIGID_WEIGHT = 0.985  # a vertex that so much follows one bone is moved by it alone
+_RIGID_WEIGHT = 0.985  # a vertex that so much follows one bone is moved by it alone
 _HOLD = 0.3  # pull towards the skinned place, beside edge weights of about one
 _HOLD_RIGID = 1e3
 _STEPS = 6
@@ -139,7 +139,7 @@ class Flesh:
     @property
     def rigid(self) -> np.ndarray:
         """(V,) bool: vertices of one bone, the wrist's rim and the fingertips' named vertices."""
-        rigid = self.weights.max(1) > RIGID_WEIGHT
+        rigid = self.weights.max(1) > _RIGID_WEIGHT
         rigid[np.unique(self.cap)] = True
         rigid[list(TIP_VERTICES)] = True
         return rigid
