@@ -7,18 +7,31 @@ import pytest
 import torch
 from torch import nn
 
-from wilor_yolo.geometry import project_crop
+from wilor_yolo.geometry import matrix_to_rotation_6d, project_crop
+from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.reconstruct.batches import make_batch
 from wilor_yolo.reconstruct.config import NetworkConfig
-from wilor_yolo.reconstruct.network import CoarseHand, NetworkOutput
+from wilor_yolo.reconstruct.network import CoarseHand, HandNetwork, NetworkOutput
+from wilor_yolo.reconstruct.stems import LandmarkEvidence
+from wilor_yolo.reconstruct.trunk import TrunkOutput
 from wilor_yolo.reconstruct.validation import SourceErrors, score, validate
+
+
+class Trunk(nn.Module):
+    """Sees landmarks at given places, or none."""
+
+    def forward(self, points):
+        nothing = torch.zeros(0)
+        evidence = None if points is None else LandmarkEvidence(points, nothing)
+        return TrunkOutput(nothing, nothing, nothing, nothing, evidence=evidence)
 
 
 class Oracle(nn.Module):
     """A "network" that knows the answers, moved by a chosen error."""
 
-    def __init__(self, hand, config, targets, shift_2d=0.0, stretch=1.0):
+    def __init__(self, hand, config, targets, shift_2d=0.0, stretch=1.0, shift_seen=None):
         super().__init__()
+        self.trunk, self.shift_seen = Trunk(), shift_seen
         self.hand, self.config, self.targets = hand, config, targets
         self.shift_2d, self.stretch = shift_2d, stretch
         self.nothing = nn.Parameter(torch.zeros(1))
@@ -27,6 +40,10 @@ class Oracle(nn.Module):
         t = self.targets
         mesh = self.hand(t.global_orient, t.hand_pose, t.betas)
         cam = torch.tensor([[7.0, 0, 0]]).expand(len(crops), 3)
+        rotations = torch.cat((t.global_orient[:, None], t.hand_pose), 1)
+        truth = t.keypoints_2d[..., :2]
+        seen = None if self.shift_seen is None else truth + torch.tensor([0, self.shift_seen])
+        self.trunk(seen)
         return NetworkOutput(
             cam=cam,
             cam_t_crop=cam,
@@ -35,9 +52,9 @@ class Oracle(nn.Module):
             betas=t.betas,
             vertices=mesh.vertices * self.stretch,
             joints=mesh.joints * self.stretch,
-            keypoints_2d_crop=t.keypoints_2d[..., :2] + torch.tensor([self.shift_2d, 0]),
+            keypoints_2d_crop=truth + torch.tensor([self.shift_2d, 0]),
             pose6d=torch.zeros(len(crops), 96),
-            coarse=CoarseHand(cam, cam, cam),
+            coarse=CoarseHand(cam, matrix_to_rotation_6d(rotations).flatten(1), t.betas),
         )
 
 
@@ -60,6 +77,28 @@ def test_known_errors_are_measured(setting, free_hand):
     # 0.02 crop sides are 0.03 box sides; a uniform stretch is invisible after alignment.
     assert off["full"].error_2d == pytest.approx(0.03, rel=1e-4)
     assert off["full"].pa_mpjpe < 0.01 and off["full"].mpjpe > 3
+
+
+def test_what_every_stage_adds_is_measured(setting, free_hand):
+    config, encoded, targets = setting
+    errors = validate(Oracle(free_hand, config, targets, shift_seen=0.04), encoded)["full"]
+    # The landmarks are off by 0.04 crop sides, 0.06 box sides; the coarse hand by its camera.
+    assert errors.seen_2d == pytest.approx(0.06, rel=1e-4) and errors.error_2d < 1e-6
+    mesh = free_hand(targets.global_orient, targets.hand_pose, targets.betas)
+    coarse = project_crop(mesh.joints, torch.tensor([[7.0, 0, 0]]))
+    truth = targets.keypoints_2d
+    off = (coarse - truth[..., :2]).norm(dim=-1)[:3] * config.box_scale
+    assert errors.coarse_2d == pytest.approx(off[truth[:3, :, 2] > 0.5].mean().item(), rel=0.05)
+    assert "landmarks  6.00 %" in str(errors)
+    without = validate(Oracle(free_hand, config, targets), encoded)["full"]
+    assert np.isnan(without.seen_2d) and "landmarks" not in str(without)
+
+
+def test_without_refinement_the_coarse_hand_is_the_hand(setting, free_hand):
+    torch.manual_seed(0)
+    config = NetworkConfig(image_size=64, dim=32, depth=1, heads=2, scales=0)
+    errors = validate(HandNetwork(config, load_hand_model()), setting[1])["full"]
+    assert errors.coarse_2d == pytest.approx(errors.error_2d, rel=1e-5)
 
 
 def test_weak_samples_score_2d_only(setting, free_hand):

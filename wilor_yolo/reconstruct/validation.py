@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ..geometry import project_crop, rotation_6d_to_matrix
 from ..metrics.pose import pa_errors, relative_2d_errors, root_relative_errors
 from ..samples import EncodedSample
 from .batches import make_batch
 from .losses import complete_targets
-from .network import HandNetwork
+from .network import CoarseHand, HandNetwork
 from .pointing import upright_turn
+from .trunk import TrunkOutput
 
 __all__ = ["SourceErrors", "score", "validate"]
 
@@ -32,6 +35,9 @@ class SourceErrors:
         mpjpe: mm, relative to the wrist, not aligned.
         error_2d: share of the longer side of the hand box.
         betas: root mean square error of the shape parameters.
+        coarse_2d: as `error_2d`, of the hand before refinement.
+        seen_2d: as `error_2d`, of the landmarks that the network sees on its way to the hand (those
+            of a landmark stem or of keypoint tokens); NaN if it has none.
     """
 
     count: int
@@ -40,12 +46,16 @@ class SourceErrors:
     mpjpe: float
     error_2d: float
     betas: float
+    coarse_2d: float = float("nan")
+    seen_2d: float = float("nan")
 
     def __str__(self) -> str:
         return (
             f"n={self.count:<5d} PA-MPJPE {self.pa_mpjpe:5.2f} mm  PA-MPVPE {self.pa_mpvpe:5.2f} "
-            f"mm  MPJPE {self.mpjpe:5.1f} mm  2D {100 * self.error_2d:5.2f} % of the box  "
-            f"betas {self.betas:4.2f}"
+            f"mm  MPJPE {self.mpjpe:5.1f} mm  2D {100 * self.error_2d:5.2f} % of the box "
+            f"(coarse {100 * self.coarse_2d:5.2f} %"
+            + (f", landmarks {100 * self.seen_2d:5.2f} %" if math.isfinite(self.seen_2d) else "")
+            + f")  betas {self.betas:4.2f}"
         )
 
     def numbers(self) -> dict[str, float]:
@@ -88,6 +98,8 @@ def validate(
     device = next(network.parameters()).device
     layout = torch.channels_last if channels_last else torch.contiguous_format
     rows: dict[str, list[tuple[float, ...]]] = {}
+    read: list[TrunkOutput] = []
+    listening = network.trunk.register_forward_hook(lambda _, __, out: read.append(out))
     for start in range(0, len(samples), batch_size):
         chosen = samples[start : start + batch_size]
         batch = make_batch(chosen, network.config)
@@ -102,20 +114,31 @@ def validate(
         true_joints = known.joints_3d.cpu().numpy()
         relative = output.vertices - output.joints[:, :1]
         pa_vertices = pa_errors(relative.cpu().numpy(), targets.vertices.cpu().numpy()).mean(1)
+        evidence = read[-1].evidence  # of the same look as the output
+        read.clear()
+        coarse = _coarse_keypoints(network, output.coarse)
+        seen = torch.full_like(coarse, math.nan) if evidence is None else evidence.points
         # Crop units are crop sides; the box is box_scale times smaller.
-        flat = relative_2d_errors(
-            output.keypoints_2d_crop.cpu().numpy(),
-            known.keypoints_2d.cpu().numpy(),
-            np.full(len(joints), 1 / network.config.box_scale),
-            SURE,
+        refined_2d, coarse_2d, seen_2d = (
+            _row_means(
+                relative_2d_errors(
+                    points.cpu().numpy(),
+                    known.keypoints_2d.cpu().numpy(),
+                    np.full(len(joints), 1 / network.config.box_scale),
+                    SURE,
+                )
+            )
+            for points in (output.keypoints_2d_crop, coarse, seen)
         )
         columns = np.stack(
             (
                 pa_errors(joints, true_joints).mean(1),
                 pa_vertices,
                 root_relative_errors(joints, true_joints).mean(1),
-                _row_means(flat),
+                refined_2d,
                 (output.betas - known.betas).square().mean(1).sqrt().cpu().numpy(),
+                coarse_2d,
+                seen_2d,
             ),
             axis=1,
         )
@@ -125,11 +148,19 @@ def validate(
         columns[np.ix_(~has_parameters, np.array([1, 4]))] = np.nan
         for key, row in zip(batch.keys, columns, strict=True):
             rows.setdefault(key.split("/")[0], []).append(tuple(row))
+    listening.remove()
     network.train(was_training)
     return {
         source: SourceErrors(len(values), *(_mean(column) for column in zip(*values, strict=True)))
         for source, values in rows.items()
     }
+
+
+def _coarse_keypoints(network: HandNetwork, coarse: CoarseHand) -> Tensor:
+    """(B, 21, 2) crop units, of the hand before refinement."""
+    rotations = rotation_6d_to_matrix(coarse.pose6d.float().view(-1, 16, 6))
+    mesh = network.hand(rotations[:, :1], rotations[:, 1:], coarse.betas.float())
+    return project_crop(mesh.joints, coarse.cam)
 
 
 def _row_means(values: np.ndarray) -> np.ndarray:
