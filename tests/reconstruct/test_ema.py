@@ -17,9 +17,7 @@ def test_average_follows_weights_and_statistics():
     decay = 2 / 11  # (1 + 1) / (10 + 1)
     torch.testing.assert_close(average.module[0].weight, start + 1 - decay)
     assert average.module[1].num_batches_tracked == 1
-    torch.testing.assert_close(
-        average.module[1].running_mean, module[1].running_mean * (1 - decay)
-    )
+    torch.testing.assert_close(average.module[1].running_mean, module[1].running_mean * (1 - decay))
     for _ in range(300):
         average.update(module)
     torch.testing.assert_close(average.module[0].weight, module[0].weight.detach())
