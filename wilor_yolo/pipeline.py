@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from .detect.working_point import CONFIDENCE, IMAGE_SIZE, IOU
 from .errors import HandError
 from .hands import Hands
 from .images import read_image
@@ -22,17 +23,11 @@ if TYPE_CHECKING:
     from .reconstruct.predictor import HandReconstructor
 
 __all__ = [
-    "CONFIDENCE",
-    "IMAGE_SIZE",
-    "IOU",
     "HandPipeline",
     "SideVote",
     "can_track",
 ]
 
-CONFIDENCE = 0.25  # detector score below which a box is no hand; Ultralytics' own default
-IMAGE_SIZE = 320  # px, what the shipped detector was trained at
-IOU = 0.5  # overlap above which two boxes are one hand
 DETECT_BATCH = 16  # pictures of one size that the detector sees at once; bounds memory
 
 _Picture = str | Path | np.ndarray

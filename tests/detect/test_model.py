@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
 import shutil
@@ -16,11 +17,12 @@ from ultralytics.nn.tasks import PoseModel, yaml_model_load
 from ultralytics.utils import ROOT
 
 from wilor_yolo.detect import presets
-from wilor_yolo.detect.model import IMAGE_SIZE, HandDetector
+from wilor_yolo.detect.model import HandDetector
 from wilor_yolo.detect.presets import MODEL_YAMLS, read_model_yaml, training_preset
 from wilor_yolo.detect.trainer import HandTrainer
 from wilor_yolo.detect.validator import HandValidator
 from wilor_yolo.errors import HandError, WeightsError
+from wilor_yolo.pipeline import HandPipeline
 
 
 @pytest.mark.parametrize("name", [name for name in MODEL_YAMLS if name.startswith("yolo")])
@@ -278,7 +280,19 @@ def test_predict_uses_the_size_it_was_trained_at(trained: Path, toy_set) -> None
     detector = HandDetector(trained / "weights" / "best.pt")
     detector.predict(str(toy_set.images[0]), verbose=False)
     assert detector.predictor.args.imgsz == 96
-    assert IMAGE_SIZE == 320
+
+
+def test_predicting_suppresses_as_the_pipeline_does_and_validation_as_stock(
+    trained: Path, toy_set
+) -> None:
+    detector = HandDetector(trained / "weights" / "best.pt")
+    detector.predict(str(toy_set.images[0]), verbose=False)
+    default = inspect.signature(HandPipeline.__init__).parameters["iou"].default
+    assert detector.predictor.args.iou == default == 0.5
+    seen: list[float] = []
+    detector.add_callback("on_val_start", lambda validator: seen.append(validator.args.iou))
+    detector.val(data=str(toy_set.yaml), plots=False, verbose=False)
+    assert seen == [0.7]
 
 
 def test_validation_counts_unknown_sides(trained: Path, toy_set_unknown) -> None:
@@ -329,7 +343,7 @@ def test_tracks(trained: Path, toy_set) -> None:
     for _ in range(2):
         result = detector.track(image, persist=True, verbose=False)[0]
     assert result.keypoints.data.shape[1:] == (21, 3)
-    assert detector.predictor.args.agnostic_nms is True
+    assert detector.predictor.args.agnostic_nms is True and detector.predictor.args.iou == 0.5
 
 
 def test_the_sample_set_is_found_by_name_and_read(trained: Path, monkeypatch, tmp_path) -> None:

@@ -15,6 +15,7 @@ from .candidates import HandCandidates
 __all__ = ["PERSON_CONFIDENCE", "PersonFinder", "YoloFinder"]
 
 PERSON_CONFIDENCE = 0.65  # paper section 3
+_IOU = 0.7  # Ultralytics' own: overlap up to which boxes of any model, ours or not, are two hands
 
 
 class YoloFinder:
@@ -61,7 +62,7 @@ class YoloFinder:
 
     def __call__(self, image: np.ndarray) -> HandCandidates:
         """Hands of a picture (H, W, 3) uint8 BGR."""
-        result = self._model.predict(image, agnostic_nms=True, **self._settings)[0]
+        result = self._model.predict(image, agnostic_nms=True, iou=_IOU, **self._settings)[0]
         boxes = result.boxes.cpu().numpy()
         keypoints = None
         if result.keypoints is not None and len(boxes):

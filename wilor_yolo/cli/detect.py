@@ -101,9 +101,10 @@ def run(args: list[str]) -> int:
 
 
 def _sheet(settings: dict[str, Any]) -> int:
-    from ..detect.model import IMAGE_SIZE, HandDetector, data_yaml
+    from ..detect.model import HandDetector, data_yaml
     from ..detect.options import HandOptions
     from ..detect.sheet import training_sheet
+    from ..detect.working_point import IMAGE_SIZE
     from .pictures import write_picture
 
     out = Path(str(settings.pop("out", "sheet.jpg")))

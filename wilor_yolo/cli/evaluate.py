@@ -93,8 +93,9 @@ def _reconstruction(args: Sequence[str]) -> int:
 
 def _chain(args: Sequence[str]) -> int:
     options = read_keys(ChainOptions, args, "evaluate chain")
+    from ..detect.working_point import IMAGE_SIZE
     from ..evaluate.chain import evaluate_chain
-    from ..pipeline import IMAGE_SIZE, HandPipeline
+    from ..pipeline import HandPipeline
     from .devices import torch_device
 
     pipeline = HandPipeline(

@@ -25,18 +25,21 @@ from .trainer import (
     read_hand_data,
 )
 from .validator import HandValidator
+from .working_point import IMAGE_SIZE, IOU
 
-__all__ = ["DEFAULT_WEIGHTS", "IMAGE_SIZE", "HandDetector", "data_yaml"]
+__all__ = ["DEFAULT_WEIGHTS", "HandDetector", "data_yaml"]
 
 DEFAULT_WEIGHTS = "hand-n.pt"
-IMAGE_SIZE = 320  # px, what the shipped weights were trained at
+_ONE_BOX_A_HAND = {"agnostic_nms": True, "iou": IOU}
 
 
 class HandDetector(YOLO):
     """Boxes, sides and 21 keypoints of hands; everything an Ultralytics YOLO does.
 
     Class 0 is a left hand, 1 a right hand. One hand never comes out twice, once a side, unless
-    `agnostic_nms=False` is given.
+    `agnostic_nms=False` is given. Of boxes that overlap by more than `iou=0.5` predicting, tracking
+    and exporting keep the surest, as `HandPipeline` does; validation keeps Ultralytics' 0.7, so
+    that average precisions compare with those of other detectors.
 
     Args:
         model: a `.pt` or exported detector, the name of a model YAML of this package
@@ -117,7 +120,7 @@ class HandDetector(YOLO):
         )
 
     def val(self, **settings: Any) -> Any:  # type: ignore[override]  # ours is the one validator
-        """Stock validation, class-agnostic suppression by default.
+        """Stock validation, class-agnostic suppression by default (`iou=0.7`, as stock).
 
         Args:
             settings: any Ultralytics validation argument; `data` is a data YAML, or the name of one
@@ -132,7 +135,7 @@ class HandDetector(YOLO):
     def predict(  # type: ignore[override]  # without the predictor's class
         self, source: Any = None, stream: bool = False, **settings: Any
     ) -> Any:
-        """Stock prediction, class-agnostic suppression by default.
+        """Stock prediction, class-agnostic suppression (`iou=0.5`) by default.
 
         Args:
             source: picture, video, folder, camera number, array (H, W, 3) BGR, or a list of them.
@@ -143,7 +146,7 @@ class HandDetector(YOLO):
             Stock `Results`, one a picture or frame.
         """
         with self._exactly(settings):
-            return super().predict(source, stream, **{"agnostic_nms": True, **settings})
+            return super().predict(source, stream, **{**_ONE_BOX_A_HAND, **settings})
 
     def export(self, **settings: Any) -> str:
         """Stock export; with `nms=True`, the suppression in the file is class-agnostic too.
@@ -166,7 +169,7 @@ class HandDetector(YOLO):
         if start.parent == weights_dir():
             self.model.pt_path = str(Path.cwd() / start.name)  # Ultralytics names the file by it
         try:
-            return super().export(**{"agnostic_nms": True, **settings})
+            return super().export(**{**_ONE_BOX_A_HAND, **settings})
         except (AssertionError, OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise HandError(f"export format={settings.get('format')}: {reason}") from error
