@@ -11,7 +11,7 @@ import torch
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.dataset import YOLODataset
-from ultralytics.data.utils import check_det_dataset
+from ultralytics.data.utils import check_det_dataset, load_dataset_cache_file
 
 from wilor_yolo.detect.augment import HandFlip, HandMask, HandPerspective, HandTurn
 from wilor_yolo.detect.dataset import (
@@ -20,6 +20,7 @@ from wilor_yolo.detect.dataset import (
     check_hand_data,
     refuse_reflections,
 )
+from wilor_yolo.detect.label_cache import read_label_cache
 from wilor_yolo.detect.options import HandOptions
 from wilor_yolo.detect.presets import training_preset
 from wilor_yolo.detect.sides import UNSURE_CLASS
@@ -191,6 +192,47 @@ def test_bad_labels_are_an_error(row: str, message: str, mode: str, own_toy_set)
         assert "001.txt:" in str(caught.value) and "\n" not in str(caught.value)
     file.write_text(good)
     make(toy, mode=mode)
+
+
+class Touch:
+    """Unpickling it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_a_cache_from_somebody_else_runs_nothing(own_toy_set, tmp_path) -> None:
+    toy, mark = own_toy_set, tmp_path / "mark"
+    labels = make(toy).labels
+    file = toy.root / "labels" / "train.cache"
+    genuine = read_label_cache(file)
+    assert genuine is not None
+    with open(file, "wb") as handle:
+        np.save(handle, {**genuine, "more": Touch(mark)}, allow_pickle=True)
+    again = make(toy).labels
+    assert not mark.exists()
+    assert [label["im_file"] for label in again] == [label["im_file"] for label in labels]
+    assert read_label_cache(file) is not None  # written anew
+    with open(file, "wb") as handle:
+        np.save(handle, {**genuine, "more": Touch(mark)}, allow_pickle=True)
+    load_dataset_cache_file(file)
+    assert mark.exists()  # the file does run code where it is let
+
+
+def test_the_own_cache_spares_the_second_scan(own_toy_set, monkeypatch) -> None:
+    first = make(own_toy_set).labels
+
+    def scan(*arguments):
+        raise AssertionError("scanned again")
+
+    monkeypatch.setattr(HandDataset, "cache_labels", scan)
+    for old, new in zip(first, make(own_toy_set).labels, strict=True):
+        assert old.keys() == new.keys() and old["im_file"] == new["im_file"]
+        for key in ("cls", "bboxes", "keypoints"):
+            np.testing.assert_array_equal(old[key], new[key])
 
 
 def test_torn_pictures_are_left_out_as_in_stock(own_toy_set) -> None:

@@ -15,13 +15,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from ultralytics.data.augment import Compose
-from ultralytics.data.dataset import YOLODataset
+from ultralytics.data.dataset import DATASET_CACHE_VERSION, YOLODataset
 from ultralytics.data.utils import get_split_fraction
 from ultralytics.utils import IterableSimpleNamespace, colorstr
 
 from ..errors import HandError
 from ..skeleton import NUM_JOINTS, SIDE_NAMES
 from .augment import with_hand_transforms
+from .label_cache import read_label_cache
 from .label_files import first_label_fault
 from .options import HandOptions
 from .sides import UNKNOWN_SIDE, UNSURE_CLASS
@@ -162,6 +163,14 @@ class HandDataset(YOLODataset):
                 + " (`wilor-yolo data check` lists all)"
             )
         return cache
+
+    def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
+        """As stock, but a cache is read without running it; stock unpickles whatever is there."""
+        cache = read_label_cache(cache_path)
+        known = (DATASET_CACHE_VERSION, cache_hash)
+        if cache and (cache.get("version"), cache.get("hash")) == known:
+            return cache, True
+        return self.cache_labels(cache_path), False
 
     def verify_args(self) -> tuple[Any, Iterable[tuple[Any, ...]]]:
         """As stock, with one more class id allowed in label files: UNKNOWN_SIDE."""
