@@ -50,7 +50,8 @@ train: config= is the name of a shipped training file (default, paper) or a yaml
 it can be given here too, inner keys with a dot: losses.betas=0.1 augment.scale=0.2
 data= takes folders of shards, or a mix: released, hamer, freihand, or a yaml file like those;
 data_root= is the folder that holds the sets of a mix
-val:
+val: errors by source; of the 2D ones also that of the hand before refinement (coarse) and of the
+landmarks a network of that kind sees on its way
 {describe_keys(ValOptions)}
 {EXPORT_HELP}
 {PRIOR_HELP}{ABLATE_HELP}"""
