@@ -30,6 +30,21 @@ def test_the_released_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert out.stat().st_size < 0.7 * RELEASED.stat().st_size  # half storage, no hand
 
 
+def test_an_assumed_number_of_heads_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _convert(RELEASED, tmp_path / "ours.safetensors") == 0
+    assert "heads   16; the file does not say" in capsys.readouterr().out
+
+
+def test_a_vit_without_its_network_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"model": {"cls_token": torch.zeros(1, 1, 8)}}, tmp_path / "mae.pth")
+    assert _convert(tmp_path / "mae.pth", tmp_path / "start.safetensors") == 2
+    assert "needs network=" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("layout", ["vitpose", "mae"])
 def test_a_vit(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from wilor_yolo.reconstruct.config import NetworkConfig

@@ -6,7 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..errors import WeightsError
+
 __all__ = ["convert_reconstructor"]
+
+RELEASED_HEADS = 16  # of attention, in the released model; they stand in no tensor shape
 
 
 def convert_reconstructor(source: Path, out: Path, heads: int | None, network: str | None) -> None:
@@ -23,8 +27,18 @@ def convert_reconstructor(source: Path, out: Path, heads: int | None, network: s
     if network is None:
         from ..reconstruct.released import load_released, released_names
 
-        save_network(out, load_released(source, heads or 16), {"source": source.name})
+        try:
+            released = load_released(source, heads or RELEASED_HEADS)
+        except WeightsError as error:
+            if "no released WiLoR checkpoint" in str(error):
+                raise WeightsError(f"{error} A ViT to start from needs network=.") from None
+            raise
+        save_network(out, released, {"source": source.name})
         kept, dropped = released_names(source)
+        if heads is None:
+            print(
+                f"heads   {RELEASED_HEADS}; the file does not say: heads= if it was another number"
+            )
         print(f"kept    {_by_part(kept)}")
         print(f"dropped {_by_part(dropped)}")
         return
