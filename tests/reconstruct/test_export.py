@@ -152,6 +152,12 @@ def test_the_shipped_weights_on_real_crops(picture, tmp_path, ending):
     assert _difference(wanted, exported.network(torch.from_numpy(normalise(crops)))) < 1e-4
     one = reconstructor.reconstruct_boxes(picture, BOXES, SIDES)
     other = exported.reconstruct_boxes(picture, BOXES, SIDES)
+    # Crops are cut in whole grey levels: a second look that is turned by a hair's breadth more
+    # shows other pixels, and the hand moves by tenths of a millimetre.
+    assert np.abs(one.vertices - other.vertices).max() < 5e-4
+    reconstructor.second_look = exported.second_look = False
+    one = reconstructor.reconstruct_boxes(picture, BOXES, SIDES)
+    other = exported.reconstruct_boxes(picture, BOXES, SIDES)
     assert np.abs(one.vertices - other.vertices).max() < 1e-4
     assert np.abs(one.cam_t - other.cam_t).max() < 1e-4
     assert np.array_equal(one.faces, other.faces) and one.faces.dtype == other.faces.dtype
