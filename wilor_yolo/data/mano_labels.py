@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import HandError
 from ..geometry import mirror_axis_angle, mirror_points
-from ..mano.files import HandModel, load_hand_model
+from ..mano.files import HandModel, load_hand_model, repair_left_shapedirs
 from ..mano.layer import HandLayer
 from ..metrics.procrustes import fit_similarity
 
@@ -37,13 +37,16 @@ class ManoModels:
     def load(cls, right: str | Path | None, left: str | Path | None) -> ManoModels:
         """Read the models of both sides, from MANO `.pkl` or `.npz` files.
 
+        The sign fault of the published left model is mended when both are given.
+
         Raises:
             WeightsError: a file is missing or no hand model.
         """
-        return cls(
-            None if right is None else load_hand_model(right),
-            None if left is None else load_hand_model(left, "left"),
-        )
+        right_model = None if right is None else load_hand_model(right)
+        left_model = None if left is None else load_hand_model(left, "left")
+        if right_model is not None and left_model is not None:
+            left_model = repair_left_shapedirs(left_model, right_model)
+        return cls(right_model, left_model)
 
     def flat_pose(self, pose: np.ndarray, is_right: bool, components: bool) -> np.ndarray | None:
         """A pose (48,) relative to MANO's mean hand as an absolute one.
