@@ -12,8 +12,10 @@ import torch
 from wilor_yolo.crops import crop_geometry, crop_hands, normalise
 from wilor_yolo.geometry import CROP_FOCAL, matrix_to_rotation_6d, project_crop
 from wilor_yolo.mano.files import load_hand_model
-from wilor_yolo.reconstruct.config import NetworkConfig
+from wilor_yolo.reconstruct.checkpoints import load_network
+from wilor_yolo.reconstruct.config import LANDMARK_STEM, NetworkConfig
 from wilor_yolo.reconstruct.network import PALM, HandNetwork, NetworkOutput
+from wilor_yolo.weights_dir import RECONSTRUCTOR, shipped
 
 TINY = NetworkConfig(image_size=64, dim=32, depth=1, heads=2)
 FIELDS = ("cam", "cam_t_crop", "global_orient", "hand_pose", "betas", "vertices", "joints")
@@ -247,6 +249,9 @@ def _overfit(make_hand, config, count, steps, rate):
     """Mean errors, crop units and metres, before and after learning `count` crops by heart."""
     torch.manual_seed(0)
     network = HandNetwork(config, load_hand_model()).train()
+    if config.stem == LANDMARK_STEM:  # no normalisation in it: it is made to start from weights
+        body = load_network(shipped(RECONSTRUCTOR)).trunk.stem.body
+        network.trunk.stem.body.load_state_dict(body.state_dict())
     lesson = _lesson(make_hand, config, count)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
