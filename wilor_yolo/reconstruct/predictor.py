@@ -282,10 +282,7 @@ class HandReconstructor:
             return [r.hands for r in requests]
         output, wrong = self._look(np.concatenate(crops), check_sides)
         stops = np.cumsum([len(r.hands) for r in requests])
-        geometries = [
-            replace(geometry, is_right=geometry.is_right ^ part)
-            for geometry, part in zip(geometries, np.split(wrong, stops[:-1]), strict=True)
-        ]
+        geometries = _turned_over(geometries, wrong)
         if self.second_look:
             output, geometries = self._look_again(requests, geometries, output, check_sides)
         network = self.network
@@ -339,10 +336,7 @@ class HandReconstructor:
         mirrored = np.zeros(len(turn), bool)
         mirrored[chosen] = wrong
         joined = NetworkOutput.concatenate([output, turn_hands(again, back)]).take(place)
-        return joined, [
-            replace(geometry, is_right=geometry.is_right ^ part)
-            for geometry, part in zip(geometries, np.split(mirrored, stops), strict=True)
-        ]
+        return joined, _turned_over(geometries, mirrored)
 
     def _forward(self, crops: np.ndarray) -> NetworkOutput:
         parts = []
@@ -353,6 +347,15 @@ class HandReconstructor:
                 batch = batch.to(self.device, memory_format=torch.channels_last)
                 parts.append(self.network(batch))
         return NetworkOutput.concatenate(parts)
+
+
+def _turned_over(geometries: list[CropGeometry], wrong: np.ndarray) -> list[CropGeometry]:
+    """Crops of several pictures with the sides of those of `wrong` (N,), over all, changed."""
+    stops = np.cumsum([len(geometry.size) for geometry in geometries])[:-1]
+    return [
+        replace(geometry, is_right=geometry.is_right ^ part)
+        for geometry, part in zip(geometries, np.split(wrong, stops), strict=True)
+    ]
 
 
 def place_in_picture(
