@@ -10,8 +10,6 @@ from ..errors import WeightsError
 
 __all__ = ["convert_reconstructor"]
 
-RELEASED_HEADS = 16  # of attention, in the released model; they stand in no tensor shape
-
 
 def convert_reconstructor(source: Path, out: Path, heads: int | None, network: str | None) -> None:
     """Write `source` in our format, half storage, and print what was kept and what was dropped.
@@ -25,7 +23,7 @@ def convert_reconstructor(source: Path, out: Path, heads: int | None, network: s
     from ..reconstruct.checkpoints import save_network
 
     if network is None:
-        from ..reconstruct.released import load_released, released_names
+        from ..reconstruct.released import RELEASED_HEADS, load_released, released_names
 
         try:
             released = load_released(source, heads or RELEASED_HEADS)

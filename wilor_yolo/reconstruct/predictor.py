@@ -129,9 +129,9 @@ class HandReconstructor:
             raise HandError('backend="onnx" needs an .onnx file; make it with .export("x.onnx").')
         model = None if hand_model is None else load_hand_model(hand_model)
         if released:
-            from .released import load_released
+            from .released import RELEASED_HEADS, load_released
 
-            network = load_released(self.weights, heads=heads or 16, hand_model=model)
+            network = load_released(self.weights, heads or RELEASED_HEADS, model)
         else:
             network = load_network(self.weights, model)
         if backend == "openvino":

@@ -24,11 +24,14 @@ from .network import HandNetwork
 from .torch_archive import PickledTensor, TorchArchive
 
 __all__ = [
+    "RELEASED_HEADS",
     "load_released",
     "load_released_discriminator_state",
     "load_released_hand_model",
     "released_names",
 ]
+
+RELEASED_HEADS = 16  # of attention, in the released model; they stand in no tensor shape
 
 # Released name -> ours; the first pattern that matches the whole name decides.
 _RENAMES = tuple(
@@ -62,7 +65,7 @@ _NEEDED = (
 
 
 def load_released(
-    path: str | Path, heads: int = 16, hand_model: HandModel | None = None
+    path: str | Path, heads: int = RELEASED_HEADS, hand_model: HandModel | None = None
 ) -> HandNetwork:
     """A released checkpoint as a network in evaluation mode, float32.
 
