@@ -130,6 +130,15 @@ def test_mistakes(place: Path, capsys: Any) -> None:
     assert main(KEYS) == 2 and "unknown keys nets" in capsys.readouterr().err
 
 
+def test_validation_shards_may_stand_in_the_training_file(
+    place: Path, in_process: list[Path]
+) -> None:
+    Path("training.yaml").write_text("val: [shards/val]")
+    keys = [key for key in KEYS if not key.startswith("val=")]
+    assert main([*keys, "config=training.yaml", "rows=full"]) == 0
+    assert float(_table(Path("abl/ablation.csv"))["full"]["held pa_mpjpe"]) > 0
+
+
 @pytest.mark.slow
 def test_rows_run_in_processes_of_their_own(place: Path, capsys: Any) -> None:
     assert main([*KEYS, "rows=[full, wild]"]) == 1
@@ -140,7 +149,7 @@ def test_rows_run_in_processes_of_their_own(place: Path, capsys: Any) -> None:
 
 def test_shipped_grids() -> None:
     """They plan, and Table 5's rows are the networks that ship under these names."""
-    assert grid_names() == ["ours", "table5"]
+    assert grid_names() == ["ours", "table5", "trunks"]
     base = {"network": "hybrid-s", "init": "start.pt", "val": ["v"]}
     base["data"] = [{"path": "x/synth", "weight": 1}, {"path": "x/real_crops", "weight": 1}]
     rows = {row.name: plan_row(row, base, "out", "shards") for row in load_grid("table5")}
@@ -161,6 +170,11 @@ def test_shipped_grids() -> None:
     assert [g.path for g in ours["without-real"].config.data] == ["x/synth"]
     assert ours["released-sampling"].network.sampling == "released"
     assert ours["without-adversarial"].config.losses.adversarial == 0
-    assert len({plan.hash for plan in (*rows.values(), *ours.values())}) == 7 + 6 - 3
+    assert len({plan.hash for plan in (*rows.values(), *ours.values())}) == 7 + 7 - 3
     elsewhere = plan_row(load_grid("ours")[0], base, "other")
     assert elsewhere.hash == ours["full"].hash
+    trunks = {row.name: plan_row(row, base, "out") for row in load_grid("trunks")}
+    assert trunks["yolo"].network == NetworkConfig.from_yaml("yolo-s")
+    assert {plan.network.stem for plan in trunks.values()} == {
+        "hand-landmarks", "yolo11n", "mobilenetv2_100", "patch"
+    }  # fmt: skip

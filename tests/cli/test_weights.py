@@ -56,6 +56,17 @@ def test_convert_a_detector(
     assert b"/secret/" in source.read_bytes() and b"/secret/" not in out.read_bytes()
 
 
+def test_a_detector_starts_a_wider_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from wilor_yolo.weights_dir import shipped
+
+    out = tmp_path / "start.pt"
+    keys = [f"source={shipped('hand-n.pt')}", "network=yolo11s-hand-pose.yaml", f"out={out}"]
+    assert main(["weights", "convert", *keys]) == 0
+    assert sha256(out) in capsys.readouterr().out
+    assert main(["weights", "info", f"file={out}"]) == 0
+    assert "hand-n.pt to yolo11s-hand-pose.yaml" in capsys.readouterr().out
+
+
 def test_the_body_of_a_detector_starts_a_reconstructor(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,6 +99,7 @@ def test_the_body_of_a_detector_starts_a_reconstructor(
         (["source={here}", "out=a.onnx"], "should end in .safetensors"),
         (["source={here}", "out=nowhere/a.pt"], "nowhere is no folder; make it first."),
         (["source={here}"], "weights convert needs out="),
+        (["source={here}", "out=a.pt", "part=body", "network=x.yaml"], "goes without network="),
         (["source={here}", "out=a.safetensors"], "{here}"),
     ],
 )

@@ -49,8 +49,6 @@ def ablate(values: dict[str, Any]) -> int:
         from ..reconstruct.mixes import load_mix
 
         shared["data"] = load_mix(shared["data"], root) or shared["data"]
-    if not shared.get("val"):
-        raise HandError("an ablation compares errors; give val= shards that no row trains on.")
     planned: list[PlannedRow] = []
     results: list[RowResult] = []
     hopeless: list[RowResult] = []
@@ -64,6 +62,8 @@ def ablate(values: dict[str, Any]) -> int:
             hopeless.append(_unplanned(row, str(error)))
     if not planned:
         raise HandError(hopeless[0].state)
+    if not planned[0].config.val:
+        raise HandError("an ablation compares errors; give val= shards that no row trains on.")
     for group in planned[0].config.val:
         find_shards(group.path)  # before hours of training that nothing could score
 

@@ -38,7 +38,8 @@ class ConvertOptions:
     network: str | None = key(
         None,
         maybe(text),
-        "to .safetensors from a ViTPose, MAE or timm file: the network it starts, as vit-huge",
+        "what a file of another network starts: vit-huge of a ViTPose, MAE or timm file; "
+        "yolo11s-hand-pose.yaml of a smaller detector",
         "the one in the file",
     )
     heads: int | None = key(
@@ -55,13 +56,15 @@ wilor-yolo weights: what is in weight files, and other files made of them
   wilor-yolo weights convert source=vitpose.pth out=start.safetensors network=vit-base
   wilor-yolo weights convert source=runs/pose/train/weights/best.pt out=detector.pt
   wilor-yolo weights convert source=hand-n.pt part=body out=body.pt
+  wilor-yolo weights convert source=hand-n.pt network=yolo11s-hand-pose.yaml out=start.pt
   wilor-yolo weights convert source=mediapipe-0.10.21-*.whl out=landmarks.pt
 
 info: size, SHA-256 and what the file says of its making.
 {describe_keys(InfoOptions)}
 convert: a released reconstructor to .safetensors without its MANO buffers (give hand_model= to
 predict, or get the free hand), or a trained detector to fp16 without paths and history. A
-detector's body is what `reconstruct train network=yolo-s init=body.pt` starts from. The landmark
+detector's body is what `reconstruct train network=yolo-s init=body.pt` starts from. With network= a
+detector becomes a wider one that computes the same, for training to go on from. The landmark
 network inside the wheel of mediapipe 0.10.21 (or its .tflite) becomes a plain state dict, from
 which `reconstruct train network=landmark-s init=landmarks.pt` starts (extra: annotate).
 {describe_keys(ConvertOptions)}
@@ -159,6 +162,8 @@ def _convert(args: list[str]) -> int:
         return 0
     if options.part == "body" and out.suffix != ".pt":
         raise HandError(f"out={out}: the body of a detector is a .pt file.")
+    if options.part == "body" and options.network is not None:
+        raise HandError("part=body goes without network=: only whole detectors can be made wider.")
     if out.suffix == ".safetensors":
         from .weights_reconstructor import convert_reconstructor
 
@@ -168,6 +173,10 @@ def _convert(args: list[str]) -> int:
 
         if options.part == "body":
             save_body(source, out)
+        elif options.network is not None:
+            from ..detect.widen import widen_checkpoint
+
+            widen_checkpoint(source, out, options.network)
         else:
             release_checkpoint(source, out)
     else:

@@ -16,7 +16,7 @@ from ultralytics.utils import __version__
 from ..errors import WeightsError
 from .restricted import read_restricted
 
-__all__ = ["release_checkpoint", "save_body"]
+__all__ = ["read_pose_model", "release_checkpoint", "release_model", "save_body"]
 
 # Of the training arguments only what prediction needs stays; the rest holds paths of a machine.
 _KEPT_ARGS = ("task", "imgsz", "single_cls")
@@ -42,9 +42,28 @@ def release_checkpoint(
     Raises:
         WeightsError: `source` is missing, not readable in restricted mode, or no pose model.
     """
-    source, target = Path(source), Path(target)
-    checkpoint, model = _pose_model(source)
-    trained_with = checkpoint.get("train_args") or {}
+    checkpoint, model = read_pose_model(Path(source))
+    return release_model(model, checkpoint.get("train_args") or {}, target, provenance)
+
+
+def release_model(
+    model: PoseModel,
+    trained_with: Mapping[str, Any],
+    target: str | Path,
+    provenance: Mapping[str, str] | None = None,
+) -> str:
+    """As :func:`release_checkpoint`, of a model in memory, which is halved.
+
+    Args:
+        model: the detector.
+        trained_with: its training arguments.
+        target: file to write.
+        provenance: as there.
+
+    Returns:
+        The SHA-256 of the file, hexadecimal.
+    """
+    target = Path(target)
     args = {k: trained_with[k] for k in _KEPT_ARGS if k in trained_with}
     model.args = dict(args)
     model.criterion = None
@@ -80,13 +99,18 @@ def save_body(source: str | Path, target: str | Path) -> None:
     Raises:
         WeightsError: `source` is missing, not readable in restricted mode, or no pose model.
     """
-    model = _pose_model(Path(source))[1]
+    model = read_pose_model(Path(source))[1]
     head = f"model.{len(model.model) - 1}."
     state = {k: v.float() for k, v in model.state_dict().items() if not k.startswith(head)}
     _save(state, Path(target))
 
 
-def _pose_model(source: Path) -> tuple[dict[str, Any], Any]:
+def read_pose_model(source: Path) -> tuple[dict[str, Any], Any]:
+    """A detector's checkpoint, and the model in it: the averaged one, where there are two.
+
+    Raises:
+        WeightsError: `source` is missing, not readable in restricted mode, or no pose model.
+    """
     checkpoint = read_restricted(source)
     model: Any = checkpoint.get("ema") or checkpoint.get("model")
     if type(model) is not PoseModel:
