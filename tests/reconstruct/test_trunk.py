@@ -16,9 +16,10 @@ from torch import nn
 from wilor_yolo.errors import HandError
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.refine import Refinement, sample_aligned
-from wilor_yolo.reconstruct.stems import CnnStem, PatchStem, YoloStem
+from wilor_yolo.reconstruct.stems import CnnStem, LandmarkStem, PatchStem, YoloStem
 from wilor_yolo.reconstruct.trunk import Trunk
 
+FAINT = 1e-4  # keeps a ramp below where activations that no module names are cut off
 PIXEL = 0.1  # how far a sample may lie from where it should, px of the crop
 
 FAST_STEMS = ("mobilenetv2_100", "resnet18", "convnext_atto", "fastvit_t8")
@@ -94,6 +95,17 @@ def _stem(config, centre_taps=False):
     return stem
 
 
+def _direct_yolo_stem(config, centre_taps=False):
+    """Linear, without the maps that are doubled from deeper layers."""
+    stem = YoloStem(config).double().eval()
+    _linear(stem, centre_taps)
+    layers = stem.body.model
+    with torch.no_grad():
+        layers[13].cv1.conv.weight[:, : layers[10].cv2.conv.out_channels] = 0
+        layers[16].cv1.conv.weight[:, : layers[13].cv2.conv.out_channels] = 0
+    return stem
+
+
 def _measured_centre(stem, side, row, column):
     """Crop units (x, y) of the centre of gravity of everything one cell sees."""
     crop = torch.ones(1, 3, side, side, dtype=torch.float64, requires_grad=True)
@@ -154,13 +166,8 @@ def test_patch_frame_is_the_centre_of_what_a_cell_sees(padding):
 def test_yolo_frames_are_the_centre_of_what_a_cell_sees(fine):
     """Along the direct path; maps doubled from deeper layers reach symmetrically around it."""
     side = 384
-    stem = YoloStem(NetworkConfig(stem="yolo11n", image_size=side, visible=1.0, dim=8, heads=2))
-    stem = stem.double().eval()
-    _linear(stem, centre_taps=False)
-    layers = stem.body.model
-    with torch.no_grad():
-        layers[13].cv1.conv.weight[:, : layers[10].cv2.conv.out_channels] = 0
-        layers[16].cv1.conv.weight[:, : layers[13].cv2.conv.out_channels] = 0
+    config = NetworkConfig(stem="yolo11n", image_size=side, visible=1.0, dim=8, heads=2)
+    stem = _direct_yolo_stem(config)
     crop = torch.ones(1, 3, side, side, dtype=torch.float64, requires_grad=True)
     seen = stem.read(crop)
     features, frame, (rows, columns) = (
@@ -203,7 +210,30 @@ CONFIGS = {
     **{name: {"stem": name, "image_size": 192, "visible": 1.0} for name in FAST_STEMS},
     "mobilenetv2_100, three quarters": {"stem": "mobilenetv2_100", "visible": 0.75},
     "mobilenetv2_100, level -2": {"stem": "mobilenetv2_100", "stem_level": -2, "visible": 1.0},
+    "yolo11n": {"stem": "yolo11n", "image_size": 192, "visible": 1.0},
+    "yolo11n, two thirds": {"stem": "yolo11n", "image_size": 192, "visible": 2 / 3},
+    "hand-landmarks": {"stem": "hand-landmarks", "image_size": 224, "visible": 1.0},
 }
+
+
+def _sampled_map(config):
+    """A linear stem, and what it gives the pyramid of a crop."""
+    if config.stem not in ("yolo11n", "hand-landmarks"):
+        stem = _stem(config, centre_taps=True)
+        return stem, stem
+    if config.stem == "yolo11n":
+        stem = _direct_yolo_stem(config, centre_taps=True)
+        read = stem
+    else:
+        stem = LandmarkStem(config).eval()  # its landmarks are in single precision in any case
+        _linear(stem, centre_taps=True)
+
+        def read(crop):  # what the image tokens are added to
+            return stem.read(crop.float()).skip.double()
+
+    stem.mean.zero_()  # nothing is added to the ramp
+    stem.std.fill_(1.0)
+    return stem, read
 
 
 @pytest.mark.parametrize("axis", [0, 1], ids=["x", "y"])
@@ -211,14 +241,14 @@ CONFIGS = {
 def test_ramp_through_stem_deconvolutions_and_sampler(case, axis):
     config = NetworkConfig(dim=16, heads=2, **CONFIGS[case])
     side = config.image_size
-    stem = _stem(config, centre_taps=True)
+    stem, read_map = _sampled_map(config)
     refinement = _linear_refinement(config, stem.frame)
     middles = torch.arange(side, dtype=torch.float64) + 0.5  # px, 0 at the left edge of the crop
     ramp = middles.expand(side, side) if axis == 0 else middles[:, None].expand(side, side)
     with torch.no_grad():
-        gain = refinement.pyramid(stem(torch.ones(1, 3, side, side, dtype=torch.float64)))
-        maps = refinement.pyramid(stem(ramp.expand(1, 3, side, side).clone()))
-    rows, columns = stem.map_size
+        gain = refinement.pyramid(read_map(torch.full_like(ramp, FAINT).expand(1, 3, side, side)))
+        maps = refinement.pyramid(read_map(FAINT * ramp.expand(1, 3, side, side)))
+    rows, columns = maps[0].shape[-2:]
     # Points anywhere that all levels see between cells, away from the outermost cells.
     rng = torch.Generator().manual_seed(0)
     stride = side / rows
