@@ -111,6 +111,16 @@ def test_a_pickle_that_runs_something_is_refused_and_does_not_run(tmp_path, plac
 
 
 @pytest.mark.parametrize(
+    ("name", "side", "said"),
+    [("MANO_LEFT.pkl", "right", "called a left hand"), ("mano_right.npz", "left", "give the left")],
+)
+def test_the_other_side_is_refused(tmp_path, name, side, said):
+    (tmp_path / name).write_bytes(b"not even read")
+    with pytest.raises(WeightsError, match=said):
+        load_hand_model(tmp_path / name, side)
+
+
+@pytest.mark.parametrize(
     "content", [b"", b"hello", b"\x80\x02}", pickle.dumps([1, 2]), pickle.dumps({"f": 1})]
 )
 def test_damaged_and_other_pickles_are_refused(tmp_path, content):

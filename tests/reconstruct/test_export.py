@@ -51,7 +51,7 @@ def _difference(one: NetworkOutput, other: NetworkOutput) -> float:
     ]
     for a, b in pairs:
         assert a.shape == b.shape and a.dtype == b.dtype
-    return max(float((a - b).abs().max() / a.abs().max().clamp(min=1)) for a, b in pairs)
+    return max(float((a - b).abs().max() / a.abs().max().clamp(min=0.05)) for a, b in pairs)
 
 
 @pytest.fixture(scope="module")

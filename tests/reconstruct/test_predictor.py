@@ -25,7 +25,7 @@ from wilor_yolo.geometry import (
 from wilor_yolo.hands import Hands
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.reconstruct import predictor
-from wilor_yolo.reconstruct.checkpoints import save_network
+from wilor_yolo.reconstruct.checkpoints import load_network, save_network
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.hand_size import hand_lengths
 from wilor_yolo.reconstruct.network import HandNetwork
@@ -342,6 +342,15 @@ def test_a_given_hand_replaces_the_buffers_of_the_checkpoint(tmp_path):
 
 
 # Wrong arguments
+
+
+def test_a_network_that_gives_no_numbers_is_refused_in_one_line(picture, tmp_path):
+    network = load_network(_weights(tmp_path / "good.safetensors"))
+    with torch.no_grad():
+        network.cam_head[-1].weight.fill_(float("nan"))
+    save_network(tmp_path / "bad.safetensors", network)
+    with pytest.raises(WeightsError, match=r"bad\.safetensors: the network gives numbers that"):
+        HandReconstructor(tmp_path / "bad.safetensors").reconstruct(_result(picture))
 
 
 def test_wrong_arguments_are_refused(reconstructor, picture, tmp_path):

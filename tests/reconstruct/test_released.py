@@ -17,6 +17,7 @@ from wilor_yolo.reconstruct.checkpoints import load_network, save_network
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.network import HandNetwork
 from wilor_yolo.reconstruct.released import (
+    NotReleasedError,
     load_released,
     load_released_discriminator_state,
     load_released_hand_model,
@@ -268,7 +269,7 @@ def test_a_given_hand_makes_up_for_a_missing_one(tmp_path):
 
 def test_other_checkpoints_are_refused(tmp_path):
     torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "other.pt")
-    with pytest.raises(WeightsError, match="no released WiLoR checkpoint"):
+    with pytest.raises(NotReleasedError, match="no released WiLoR checkpoint"):
         load_released(tmp_path / "other.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(WeightsError, match="state_dict"):

@@ -23,14 +23,17 @@ def convert_reconstructor(source: Path, out: Path, heads: int | None, network: s
     from ..reconstruct.checkpoints import save_network
 
     if network is None:
-        from ..reconstruct.released import RELEASED_HEADS, load_released, released_names
+        from ..reconstruct.released import (
+            RELEASED_HEADS,
+            NotReleasedError,
+            load_released,
+            released_names,
+        )
 
         try:
             released = load_released(source, heads or RELEASED_HEADS)
-        except WeightsError as error:
-            if "no released WiLoR checkpoint" in str(error):
-                raise WeightsError(f"{error} A ViT to start from needs network=.") from None
-            raise
+        except NotReleasedError as error:
+            raise WeightsError(f"{error} A ViT to start from needs network=.") from None
         save_network(out, released, {"source": source.name})
         kept, dropped = released_names(source)
         if heads is None:

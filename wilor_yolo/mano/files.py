@@ -63,10 +63,13 @@ def load_hand_model(path: str | Path | None = None, side: str = "right") -> Hand
         `MANO_LEFT.pkl` is repaired only by :func:`repair_left_shapedirs`, which needs both sides.
 
     Raises:
-        WeightsError: the file is missing, is not in MANO format, or is a pickle that asks for
-            names a MANO file does not use.
+        WeightsError: the file is missing, is not in MANO format, is a pickle that asks for names
+            a MANO file does not use, or is called after the other side.
     """
     path = shipped(FREE_HAND) if path is None else Path(path)
+    other = "left" if side == "right" else "right"
+    if path.stem.upper().endswith(other.upper()):  # nothing inside a MANO file tells its side
+        raise WeightsError(f"{path} is called a {other} hand; give the {side} one.")
     if not path.is_file():
         raise WeightsError(f"hand model {path} does not exist; give a MANO .pkl or .npz file.")
     if path.suffix == ".npz":

@@ -346,7 +346,13 @@ class HandReconstructor:
                 batch = torch.from_numpy(normalise(chosen) if chosen.dtype == np.uint8 else chosen)
                 batch = batch.to(self.device, memory_format=torch.channels_last)
                 parts.append(self.network(batch))
-        return NetworkOutput.concatenate(parts)
+        output = NetworkOutput.concatenate(parts)
+        if not all(torch.isfinite(part).all() for part in output.tensors.values()):
+            raise WeightsError(
+                f"{self.weights}: the network gives numbers that are not finite; its weights are "
+                "damaged or come from a training that failed, take others."
+            )
+        return output
 
 
 def _turned_over(geometries: list[CropGeometry], wrong: np.ndarray) -> list[CropGeometry]:

@@ -25,6 +25,7 @@ from .torch_archive import PickledTensor, TorchArchive
 
 __all__ = [
     "RELEASED_HEADS",
+    "NotReleasedError",
     "load_released",
     "load_released_discriminator_state",
     "load_released_hand_model",
@@ -62,6 +63,10 @@ _NEEDED = (
     "backbone.init_hand_pose",
     "refine_net.deconv.first_conv.0.weight",
 )
+
+
+class NotReleasedError(WeightsError):
+    """A file that can be read but is not the released checkpoint."""
 
 
 def load_released(
@@ -158,7 +163,7 @@ def _infer_config(
 ) -> NetworkConfig:
     missing = [name for name in _NEEDED if name not in shapes]
     if missing:
-        raise WeightsError(f"{path} is no released WiLoR checkpoint: it lacks {missing[0]}.")
+        raise NotReleasedError(f"{path} is no released WiLoR checkpoint: it lacks {missing[0]}.")
     dim = shapes["backbone.pos_embed"][-1]
     blocks = {name.split(".")[2] for name in shapes if name.startswith("backbone.blocks.")}
     branches = {
