@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .errors import WeightsError
 
-__all__ = ["shipped", "shipped_dataset", "weights_dir"]
+__all__ = ["or_shipped", "shipped", "shipped_dataset", "weights_dir"]
 
 DETECTOR = "hand-n.pt"
 RECONSTRUCTOR = "reconstructor-s.safetensors"
@@ -40,6 +40,17 @@ def shipped(name: str) -> Path:
             "Reinstall wilor_yolo or give the path of your own file."
         )
     return path
+
+
+def or_shipped(path: str | Path) -> Path:
+    """The path, or the shipped file where it is the bare name of one and no file of one's own."""
+    path = Path(path)
+    if path.exists() or path.name != str(path):
+        return path
+    try:
+        return shipped(path.name)
+    except WeightsError:
+        return path
 
 
 def shipped_dataset(name: str) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..detect.working_point import CONFIDENCE, IMAGE_SIZE, IOU
 from ..errors import HandError
+from ..weights_dir import or_shipped
 from .keys import choice, choices, key, maybe, number, numbers, text, whole, yes_no
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class PredictOptions:
     )
     out: str = key("runs/predict", text, "folder to write to; numbered if there are files in it")
     exist_ok: bool = key(False, yes_no, "write into out= although there are files in it")
-    detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
+    detector: str | None = key(None, maybe(text), "detector file, or hand-s.pt", "hand-n.pt")
     reconstructor: str | None = key(
         None,
         maybe(text),
@@ -98,7 +99,7 @@ class PredictOptions:
             raise HandError(f"{' and '.join(given)} contradict each other; keep one.")
         for name in ("detector", "reconstructor", "hand_model"):
             path = getattr(self, name)
-            if path is not None and not Path(path).exists():
+            if path is not None and not or_shipped(path).exists():
                 raise HandError(f"{name}={path} does not exist; check the path.")
 
     def intrinsics(self, width: int, height: int, path: Path | None = None) -> np.ndarray:

@@ -91,17 +91,17 @@ def sha256(path: Path) -> str:
 def _info(args: list[str]) -> int:
     from rich.console import Console
 
+    from ..weights_dir import or_shipped, weights_dir
+
     options = read_keys(InfoOptions, args, "weights info")
     console = Console(highlight=False)
     if options.file is None:
-        from ..weights_dir import weights_dir
-
         root = weights_dir()
         files = sorted(p for p in root.rglob("*") if p.suffix in {".pt", ".safetensors", ".npz"})
         if not files:
             raise WeightsError(f"{root} holds no weight files; reinstall wilor_yolo.")
     else:
-        files = [Path(options.file)]
+        files = [or_shipped(options.file)]
     for path in files:
         if not path.is_file():
             raise WeightsError(f"{path} does not exist; check the path.")
@@ -151,7 +151,9 @@ def _facts(path: Path) -> dict[str, object]:
 
 def _convert(args: list[str]) -> int:
     options = read_keys(ConvertOptions, args, "weights convert")
-    source, out = Path(options.source), Path(options.out)
+    from ..weights_dir import or_shipped
+
+    source, out = or_shipped(options.source), Path(options.out)
     if not source.is_file():
         raise WeightsError(f"{source} does not exist; check the path.")
     if not out.parent.is_dir():

@@ -12,7 +12,7 @@ from ultralytics.nn.tasks import PoseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from ..errors import HandError, WeightsError
-from ..weights_dir import shipped, shipped_dataset, weights_dir
+from ..weights_dir import or_shipped, shipped, shipped_dataset, weights_dir
 from .options import HandOptions
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
 from .restricted import read_restricted
@@ -42,8 +42,9 @@ class HandDetector(YOLO):
     that average precisions compare with those of other detectors.
 
     Args:
-        model: a `.pt` or exported detector, the name of a model YAML of this package
-            ("yolo11n-hand-pose.yaml"), the path of another one, or None for the shipped weights.
+        model: a `.pt` or exported detector, the name of one that ships with the package
+            ("hand-s.pt"), the name of a model YAML of this package ("yolo11n-hand-pose.yaml"), the
+            path of another one, or None for "hand-n.pt", the default.
         verbose: describe the model when it is loaded.
 
     Raises:
@@ -247,6 +248,7 @@ def data_yaml(data: object) -> str:
 
 
 def _existing(path: Path) -> Path:
+    path = or_shipped(path)
     if not path.exists():
         raise WeightsError(f"there is no {path}; give the path of a detector file")
     if path.suffix == ".pt":

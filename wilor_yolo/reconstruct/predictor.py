@@ -31,7 +31,7 @@ from ..mano.files import load_hand_model
 from ..released_crops import SIZE as RELEASED_SIZE
 from ..released_crops import released_crops
 from ..skeleton import RIGHT
-from ..weights_dir import RECONSTRUCTOR, shipped
+from ..weights_dir import RECONSTRUCTOR, or_shipped, shipped
 from .checkpoints import load_network, read_info
 from .export import export_network, is_exported
 from .exported import BACKENDS, ExportedNetwork, compile_network, load_exported
@@ -100,7 +100,7 @@ class HandReconstructor:
             raise HandError(f'preprocess={preprocess!r} is unknown; use "fast" or "released".')
         if backend not in (None, *BACKENDS):
             raise HandError(f"backend={backend!r} is unknown; use one of {', '.join(BACKENDS)}.")
-        self.weights = shipped(RECONSTRUCTOR) if weights is None else Path(weights)
+        self.weights = shipped(RECONSTRUCTOR) if weights is None else or_shipped(weights)
         self.device = torch.device(device)
         self.network = self._load(heads, hand_model, backend)
         side = self.network.config.image_size
