@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from wilor_yolo.crops import crop_geometry, crop_hands, normalise
+from wilor_yolo.detect.model import HandDetector
 from wilor_yolo.geometry import CROP_FOCAL, matrix_to_rotation_6d, project_crop
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.reconstruct.checkpoints import load_network
@@ -255,6 +256,12 @@ def _overfit(make_hand, config, count, steps, rate, goal=(0.0, 0.0)):
     if config.stem == LANDMARK_STEM:  # no normalisation in it: it is made to start from weights
         body = load_network(shipped(RECONSTRUCTOR)).trunk.stem.body
         network.trunk.stem.body.load_state_dict(body.state_dict())
+    if config.stem == "yolo11n":  # likewise
+        layers = HandDetector().model.state_dict()
+        body = {
+            n: v.float() for n, v in layers.items() if n in network.trunk.stem.body.state_dict()
+        }
+        network.trunk.stem.body.load_state_dict(body)
     lesson = _lesson(make_hand, config, count)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
@@ -306,7 +313,7 @@ def test_every_backbone_learns_crops_by_heart(name, make_hand):
         rate = 5e-4 if config.dim < 768 else 1e-4
     if name == "vit-huge":
         config, rate = replace(config, dim=128, depth=4, heads=4), 1e-3
-    steps = 1600 if name == "vit-huge" else 480
+    steps = {"vit-huge": 1600, "no-refinement": 960, "yolo-s": 960}.get(name, 480)
     before, after = _overfit(make_hand, config, 32, steps, rate, BY_HEART)
     print(name, before, after)  # shown with -rP
     assert after[0] < BY_HEART[0] and after[1] < BY_HEART[1]
