@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from wilor_yolo.cli.evaluate_detection import true_pictures
+from wilor_yolo.cli.evaluate_detection import of_sources, true_pictures
 from wilor_yolo.cli.main import main
 from wilor_yolo.cli.peers import open_peer
 from wilor_yolo.data.yolo_set import data_yaml_text
 from wilor_yolo.errors import HandError
-from wilor_yolo.metrics.detection import UNKNOWN
+from wilor_yolo.evaluate.true_pictures import TruePicture
+from wilor_yolo.metrics.detection import UNKNOWN, PictureHands
 from wilor_yolo.skeleton import LEFT, RIGHT
 
 SIZE = (320, 240)
@@ -70,6 +71,19 @@ def test_a_yolo_set_and_back_from_a_file(
     (out / "part.json").write_text(json.dumps(detections))
     assert main(["evaluate", "detection", keys[0], f"detector={out / 'part.json'}"]) == 2
     assert "part.json has no entry for" in capsys.readouterr().err
+
+
+def test_some_sources_only() -> None:
+    nothing = PictureHands(np.zeros((0, 4)), np.zeros(0, int))
+    pictures = [TruePicture(Path(f"{i}.jpg"), source, nothing) for i, source in enumerate("abca")]
+    chosen = of_sources(pictures, ["a", "c"])
+    assert [picture.file.stem for picture in chosen] == ["0", "2", "3"]
+
+
+def test_a_source_that_is_not_there(yolo_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [f"data={yolo_set}", "sources=data,date", "seconds=0"]
+    assert main(["evaluate", "detection", *keys]) == 2
+    assert "no source 'date'. Did you mean 'data'?" in capsys.readouterr().err
 
 
 def test_any_yolo_set(yolo_set: Path) -> None:

@@ -15,7 +15,18 @@ from ..errors import HandError
 from .data_sets import open_pictures
 from .evaluate_sets import progress
 from .folder import new_folder
-from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole
+from .keys import (
+    choice,
+    describe_keys,
+    did_you_mean,
+    key,
+    maybe,
+    number,
+    read_keys,
+    text,
+    whole,
+    words,
+)
 from .peers import Peer, open_peer
 
 if TYPE_CHECKING:
@@ -26,7 +37,7 @@ if TYPE_CHECKING:
     from ..evaluate.true_pictures import TruePicture
     from ..metrics.detection import PictureHands
 
-__all__ = ["HELP", "detection", "true_pictures"]
+__all__ = ["HELP", "detection", "of_sources", "true_pictures"]
 
 _FORMATS = (
     *("coco-wholebody", "oxford-hands", "whim", "egohands", "halpe", "ultralytics-hands"),
@@ -46,6 +57,9 @@ class DetectionOptions:
         None, maybe(choice("train", "val", "test")), "of it", "val of a YAML, else test"
     )
     images: str | None = key(None, maybe(text), "folder of the pictures where they lie apart")
+    sources: tuple[str, ...] | None = key(
+        None, maybe(words), "only the pictures of these sources, as in a,b", "all"
+    )
     detector: str | None = key(
         None,
         maybe(text),
@@ -80,6 +94,8 @@ def detection(args: Sequence[str]) -> int:
     trouble = ReadReport()
     trouble.on_fault = lambda message: print(f"BAD {message}", file=sys.stderr)
     pictures = true_pictures(options.data, options.format, options.split, options.images, trouble)
+    if options.sources is not None:
+        pictures = of_sources(pictures, options.sources)
     if options.limit is not None:
         step = max(1, len(pictures) // options.limit)
         pictures = pictures[::step][: options.limit]
@@ -130,6 +146,19 @@ def true_pictures(
     if not pictures:
         raise HandError(f"{data} has no pictures with known hands; check data= and split=.")
     return pictures
+
+
+def of_sources(pictures: Sequence[TruePicture], sources: Sequence[str]) -> list[TruePicture]:
+    """The pictures of some sources.
+
+    Raises:
+        HandError: a source has no pictures.
+    """
+    known = {picture.source for picture in pictures}
+    for source in sources:
+        if source not in known:
+            raise HandError(f"data has no source {source!r}.{did_you_mean(source, known)}")
+    return [picture for picture in pictures if picture.source in sources]
 
 
 def _of_format(

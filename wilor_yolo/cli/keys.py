@@ -24,6 +24,7 @@ __all__ = [
     "read_keys",
     "text",
     "whole",
+    "words",
     "yes_no",
 ]
 
@@ -136,6 +137,14 @@ def choices(*allowed: str) -> Convert:
         return parts
 
     return convert
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Words, with commas between, as a tuple."""
+    parts = tuple(part.strip() for part in value.strip("[]()").split(","))
+    if not all(parts):
+        raise ValueError("words with commas between")
+    return parts
 
 
 def maybe(convert: Convert) -> Convert:
