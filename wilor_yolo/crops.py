@@ -18,6 +18,7 @@ __all__ = [
     "IMAGE_MEAN",
     "IMAGE_STD",
     "CropGeometry",
+    "crop_axes",
     "crop_geometry",
     "crop_hands",
     "normalise",
@@ -51,23 +52,35 @@ class CropGeometry:
 
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Picture pixels (N, K, 2) of points (N, K, 2) in crop units (-0.5 to 0.5)."""
-        linear = self._linear.astype(points.dtype)
-        return points @ linear * self.size[:, None, None] + self.center[:, None]
+        axes = self._axes.astype(points.dtype)
+        return points @ axes * self.size[:, None, None] + self.center[:, None]
 
     def to_crop(self, points: np.ndarray) -> np.ndarray:
         """Crop units (-0.5 to 0.5) of picture pixels (N, K, 2); inverse of :meth:`to_image`."""
         units = (points - self.center[:, None]) / self.size[:, None, None]
-        return units @ self._linear.transpose(0, 2, 1).astype(units.dtype)
+        return units @ self._axes.transpose(0, 2, 1).astype(units.dtype)
 
     @property
-    def _linear(self) -> np.ndarray:
-        """(N, 2, 2) from directions in the picture to directions in the crops."""
+    def _axes(self) -> np.ndarray:
         angle = np.zeros(len(self.size)) if self.angle is None else self.angle
-        cos, sin = np.cos(angle), np.sin(angle)
-        sign = np.where(self.is_right, 1.0, -1.0)
-        return np.stack(
-            (np.stack((cos * sign, -sin), axis=-1), np.stack((sin * sign, cos), axis=-1)), axis=-2
-        )
+        return crop_axes(angle, ~self.is_right)
+
+
+def crop_axes(angle: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """From directions in the picture to directions in a crop.
+
+    Args:
+        angle: (...) radians by which the crop is turned, clockwise as one sees it.
+        mirrored: (...) whether left and right are swapped before.
+
+    Returns:
+        (..., 2, 2).
+    """
+    cos, sin = np.cos(angle), np.sin(angle)
+    sign = np.where(mirrored, -1.0, 1.0)
+    return np.stack(
+        (np.stack((cos * sign, -sin), axis=-1), np.stack((sin * sign, cos), axis=-1)), axis=-2
+    )
 
 
 def crop_geometry(

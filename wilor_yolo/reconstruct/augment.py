@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..crops import crop_geometry
+from ..crops import crop_axes, crop_geometry
 from ..geometry import mirror_rotation
 from ..samples import HandSample
 from .pointing import KNUCKLES, pointing
@@ -93,11 +93,9 @@ class CropView:
     mirrored: bool
 
     @property
-    def linear(self) -> np.ndarray:
+    def axes(self) -> np.ndarray:
         """R F, (2, 2): from picture directions to crop directions."""
-        cos, sin = np.cos(self.angle), np.sin(self.angle)
-        sign = -1.0 if self.mirrored else 1.0
-        return np.array([[cos * sign, -sin], [sin * sign, cos]])
+        return crop_axes(np.asarray(self.angle), np.asarray(self.mirrored))
 
     @property
     def turn(self) -> np.ndarray:
@@ -107,7 +105,7 @@ class CropView:
 
     def to_crop(self, points: np.ndarray) -> np.ndarray:
         """Crop units (N, 2) of picture pixels (N, 2)."""
-        return (points - self.center) @ self.linear.T / self.side
+        return (points - self.center) @ self.axes.T / self.side
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,7 @@ def take_crop(image: np.ndarray, view: CropView, size: int) -> np.ndarray:
         image = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
         center, side = (center + 0.5) / shrink - 0.5, side / shrink
     # Crop pixel u (centre of pixel 0 at 0) shows crop unit (u + 0.5) / size - 0.5.
-    back = view.linear.T * (side / size)
+    back = view.axes.T * (side / size)
     offset = center + back @ np.full(2, 0.5 - size / 2)
     return cv2.warpAffine(
         image,
