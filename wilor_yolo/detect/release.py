@@ -47,7 +47,7 @@ def release_checkpoint(
 
 
 def release_model(
-    model: PoseModel,
+    model: Any,
     trained_with: Mapping[str, Any],
     target: str | Path,
     provenance: Mapping[str, str] | None = None,
@@ -55,7 +55,7 @@ def release_model(
     """As :func:`release_checkpoint`, of a model in memory, which is halved.
 
     Args:
-        model: the detector.
+        model: the detector, a `PoseModel` (Ultralytics types none of what is changed here).
         trained_with: its training arguments.
         target: file to write.
         provenance: as there.
