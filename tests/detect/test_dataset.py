@@ -55,6 +55,19 @@ def test_pipeline_has_our_steps_also_after_close_mosaic(toy_set) -> None:
     assert "flip_idx" not in check_det_dataset(str(toy_set.yaml))
 
 
+@pytest.mark.parametrize("straight_end", [True, False])
+def test_the_last_epochs_are_straight(toy_set, straight_end) -> None:
+    dataset = make(toy_set, HandOptions(straight_end=straight_end))
+    settings = get_cfg(overrides=training_preset())
+    dataset.close_mosaic(settings)
+    (perspective,) = (
+        step
+        for step in dataset.transforms.transforms[0].transforms
+        if isinstance(step, HandPerspective)
+    )
+    assert perspective.degrees == (0.0 if straight_end else training_preset()["degrees"])
+
+
 def test_options_switch_steps_off(toy_set) -> None:
     kinds = steps(make(toy_set, HandOptions(mask_prob=0.0, tighten_boxes=False)))
     assert HandMask not in kinds and HandPerspective not in kinds and HandFlip in kinds

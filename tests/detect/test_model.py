@@ -53,6 +53,7 @@ def test_training_keeps_options_in_the_checkpoint(trained: Path) -> None:
         "mask_prob": 0.7,
         "tighten_boxes": False,
         "turn_prob": 0.0,
+        "straight_end": True,
         "stock_flips": False,
     }
     assert type(detector.model) is PoseModel
@@ -69,6 +70,7 @@ def test_finetuning_keeps_and_changes_options(trained: Path, toy_set, toy_settin
         "mask_prob": 0.7,
         "tighten_boxes": False,
         "turn_prob": 0.0,
+        "straight_end": True,
         "stock_flips": False,
     }
     # What the preset says is what was trained with.

@@ -37,6 +37,7 @@ Keys of our own:
   mask_prob=      train: probability of patches painted over a picture [of the model YAML: 0.3]
   tighten_boxes=  train: refit boxes after a rotation [of the model YAML: True]
   turn_prob=      train: probability of turning a picture by quarters [of the model YAML: 0]
+  straight_end=   train: close_mosaic= ends rotation too [of the model YAML: True]
   stock_flips=    train: mirror without swapping the side, to compare [of the model YAML: False]
 
 Weights of the loss (paper Eq. 5) are stock keys: cls= (BCE) [0.5], dfl= [1.5], box= (CIoU) [7.5],

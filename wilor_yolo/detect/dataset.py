@@ -126,6 +126,12 @@ class HandDataset(YOLODataset):
             with_hand_transforms(transforms, self._options, swap_sides=swap)
         return transforms
 
+    def close_mosaic(self, hyp: IterableSimpleNamespace) -> None:
+        """As stock, for the last epochs; with `straight_end` without rotation too."""
+        if self._options.straight_end:
+            hyp.degrees = 0.0
+        super().close_mosaic(hyp)
+
     def get_img_files(self, img_path: str | list[str]) -> list[str]:
         """As stock, but `fraction` is spread evenly over the sorted files.
 

@@ -78,13 +78,14 @@ class HandDetector(YOLO):
         mask_prob: float | None = None,
         tighten_boxes: bool | None = None,
         turn_prob: float | None = None,
+        straight_end: bool | None = None,
         stock_flips: bool | None = None,
         **settings: Any,
     ) -> Any:
         """Train with the preset `cfg/hand.yaml`.
 
         Args:
-            keypoint_loss, mask_prob, tighten_boxes, turn_prob, stock_flips: see
+            keypoint_loss, mask_prob, tighten_boxes, turn_prob, straight_end, stock_flips: see
                 :class:`HandOptions`; None keeps what the model YAML or the checkpoint says.
             settings: any Ultralytics training argument; they override the preset. `data` is a data
                 YAML, or the name of one that ships with the package ("hand-sample.yaml").
@@ -99,6 +100,7 @@ class HandDetector(YOLO):
             "mask_prob": mask_prob,
             "tighten_boxes": tighten_boxes,
             "turn_prob": turn_prob,
+            "straight_end": straight_end,
             "stock_flips": stock_flips,
         }
         given = {name: value for name, value in given.items() if value is not None}

@@ -30,6 +30,8 @@ class HandOptions:
         turn_prob: probability that a training picture is turned by a quarter, a half or three
             quarters. Not in the paper: with upright pictures only, a network learns "an arm from
             the right is a right hand" sooner than it learns to tell palms from backs.
+        straight_end: when `close_mosaic` ends mosaic and mixup, end the rotation by `degrees` too.
+            Not in the paper: the box of a turned hand is a guess, a little large on average.
         stock_flips: mirror pictures and keep the class, as stock Ultralytics does. It teaches wrong
             sides, and is here to measure how much.
     """
@@ -38,6 +40,7 @@ class HandOptions:
     mask_prob: float = 0.3
     tighten_boxes: bool = True
     turn_prob: float = 0.0
+    straight_end: bool = True
     stock_flips: bool = False
 
     def __post_init__(self) -> None:

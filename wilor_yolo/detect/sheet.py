@@ -40,7 +40,8 @@ def training_sheet(
         data: path of a data YAML.
         options: the detector's own options.
         settings: Ultralytics training arguments; they override the preset. `seed` draws other
-            augmentations, `mosaic=0.0` shows the epochs after `close_mosaic`.
+            augmentations, `mosaic=0.0, mixup=0.0, degrees=0.0` shows
+            the last epochs, after `close_mosaic`.
         count: pictures, spread evenly over the training set, from the start again if it is smaller.
         columns: pictures in a row.
 
