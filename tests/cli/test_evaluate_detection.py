@@ -86,6 +86,12 @@ def test_a_source_that_is_not_there(yolo_set: Path, capsys: pytest.CaptureFixtur
     assert "no source 'date'. Did you mean 'data'?" in capsys.readouterr().err
 
 
+def test_a_shipped_detector_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    peer = open_peer("hand-s.pt")
+    assert peer.name == "hand-s.pt" and peer.megabytes > 15
+
+
 def test_any_yolo_set(yolo_set: Path) -> None:
     """A class `hand`, boxes alone: sides are unknown, keypoints too."""
     text = yolo_set.read_text().replace("  0: left\n  1: right\n", "  0: hand\n")

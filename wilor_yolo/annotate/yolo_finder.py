@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import HandError
 from ..metrics.detection import UNKNOWN
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
+from ..weights_dir import or_shipped
 from .candidates import HandCandidates
 
 __all__ = ["PERSON_CONFIDENCE", "PersonFinder", "YoloFinder"]
@@ -119,7 +120,7 @@ def _open(model: str | Path | None) -> Any:
 
     from ..detect.restricted import read_restricted
 
-    path = Path(model)
+    path = or_shipped(model)
     if not path.exists():
         raise HandError(f"there is no {path}; give the path of an Ultralytics model.")
     if path.suffix == ".pt":

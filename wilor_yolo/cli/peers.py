@@ -73,11 +73,10 @@ def open_peer(
 
 def _ultralytics(detector: str | None, imgsz: int | None, device: str | None) -> Peer:
     from ..annotate.yolo_finder import YoloFinder
-    from ..detect.model import DEFAULT_WEIGHTS
     from ..evaluate.detection import LOWEST_SCORE, WORKING_SCORE
-    from ..weights_dir import shipped
+    from ..weights_dir import DETECTOR, or_shipped, shipped
 
-    path = shipped(DEFAULT_WEIGHTS) if detector is None else Path(detector)
+    path = shipped(DETECTOR) if detector is None else or_shipped(detector)
     low = YoloFinder(detector, conf=LOWEST_SCORE, imgsz=imgsz, device=device)
     work = YoloFinder(detector, conf=WORKING_SCORE, imgsz=imgsz, device=device)
     name = path.name if imgsz is None else f"{path.name} {imgsz}"

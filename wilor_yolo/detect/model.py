@@ -12,7 +12,7 @@ from ultralytics.nn.tasks import PoseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from ..errors import HandError, WeightsError
-from ..weights_dir import or_shipped, shipped, shipped_dataset, weights_dir
+from ..weights_dir import DETECTOR, or_shipped, shipped, shipped_dataset, weights_dir
 from .options import HandOptions
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
 from .restricted import read_restricted
@@ -27,9 +27,8 @@ from .trainer import (
 from .validator import HandValidator
 from .working_point import IMAGE_SIZE, IOU
 
-__all__ = ["DEFAULT_WEIGHTS", "HandDetector", "data_yaml"]
+__all__ = ["HandDetector", "data_yaml"]
 
-DEFAULT_WEIGHTS = "hand-n.pt"
 _ONE_BOX_A_HAND = {"agnostic_nms": True, "iou": IOU}
 
 
@@ -222,7 +221,7 @@ class HandDetector(YOLO):
 
 def _locate(model: str | Path | None) -> Path:
     if model is None:
-        return shipped(DEFAULT_WEIGHTS)
+        return shipped(DETECTOR)
     path = Path(model)
     if path.suffix in {".yaml", ".yml"} and not path.exists():
         read_model_yaml(path.name)  # raises when the name is unknown too
