@@ -1,7 +1,7 @@
 """Training curves of several runs in a row as one picture, for the model card.
 
     python benchmarks/curves.py --out weights/curves.png \
-        --detector runs/leg1 runs/leg2 --larger runs/s1 --branch 1 \
+        --detector runs/leg1 runs/leg2 --larger runs/s1 \
         --reconstructor runs/part1 runs/part2
 
 Detector runs are folders with Ultralytics' results.csv, reconstructor runs folders with our val.csv
@@ -32,14 +32,14 @@ def rows(path: Path) -> list[dict[str, str]]:
         return [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-def draw_detector(axes: Axes, runs: list[Path], larger: list[Path], branch: int) -> None:
+def draw_detector(axes: Axes, runs: list[Path], larger: list[Path]) -> None:
     """Average precision on the validation pictures, sides apart, by epoch."""
     ends = _draw_precision(axes, runs, 0, "", "-")
     for end in ends:
         axes.axvline(end + 0.5, color="0.85", linewidth=1, zorder=0)
     axes.set_prop_cycle(None)  # the larger detector in the same colours
     if larger:
-        _draw_precision(axes, larger, ends[branch - 1], "hand-s, ", "--")
+        _draw_precision(axes, larger, ends[-1], "hand-s, ", "--")
     axes.set(title="Detector, validation pictures", xlabel="epoch", ylim=(0, 1))
     axes.legend(loc="lower right")
 
@@ -92,13 +92,18 @@ def main() -> None:
     """Draw."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--detector", nargs="+", type=Path, required=True)
-    parser.add_argument("--larger", nargs="+", type=Path, default=[], help="runs of hand-s")
-    parser.add_argument("--branch", type=int, default=0, help="run of --detector it started from")
+    parser.add_argument(
+        "--larger",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="runs of hand-s, from the last --detector",
+    )
     parser.add_argument("--reconstructor", nargs="+", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), dpi=90)
-    draw_detector(left, options.detector, options.larger, options.branch)
+    draw_detector(left, options.detector, options.larger)
     draw_reconstructor(right, options.reconstructor)
     figure.tight_layout()
     figure.savefig(options.out)

@@ -106,7 +106,7 @@ def numbers(count: int, names: str) -> Convert:
 
     def convert(value: str) -> tuple[float, ...]:
         try:
-            result = tuple(float(part) for part in value.strip("[]()").split(","))
+            result = tuple(float(part) for part in _parts(value))
         except ValueError:
             result = ()
         if len(result) != count:
@@ -131,7 +131,7 @@ def choices(*allowed: str) -> Convert:
     """Some of a few words, with commas between, as a tuple."""
 
     def convert(value: str) -> tuple[str, ...]:
-        parts = tuple(part.strip() for part in value.strip("[]()").split(","))
+        parts = _parts(value)
         if not set(parts) <= set(allowed):
             raise ValueError("some of " + ",".join(allowed))
         return parts
@@ -141,10 +141,14 @@ def choices(*allowed: str) -> Convert:
 
 def words(value: str) -> tuple[str, ...]:
     """Words, with commas between, as a tuple."""
-    parts = tuple(part.strip() for part in value.strip("[]()").split(","))
+    parts = _parts(value)
     if not all(parts):
         raise ValueError("words with commas between")
     return parts
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.strip("[]()").split(","))
 
 
 def maybe(convert: Convert) -> Convert:
