@@ -9,6 +9,7 @@
 runs in parts, and asks how large that got: with `few` and with `many` crops; the difference is what
 a crop costs. No optimiser (two more numbers a parameter). backward=0 stops after the forward pass,
 with what it keeps and without gradients, so that the largest network fits. POSIX only.
+`step` keeps freed memory, as the trainers do; keep=0 lets it go.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from wilor_yolo.freed_memory import keep_freed_memory
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.reconstruct.augment import AugmentConfig
 from wilor_yolo.reconstruct.config import NetworkConfig
@@ -192,6 +194,8 @@ def main() -> None:
         peak(name, batch, bool(again), bool(backward))
         return
     keys = dict(word.split("=", 1) for word in words.words if "=" in word)
+    if keys.get("keep", "1") == "1" and words.part == "step":
+        keep_freed_memory()
     if words.part == "memory":
         names = [word for word in words.words if "=" not in word]
         few, many, backward = (int(keys.get(k, d)) for k, d in _MEMORY.items())

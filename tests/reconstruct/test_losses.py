@@ -50,7 +50,7 @@ def test_true_parameters_have_no_3d_loss(free_hand, targets):
     only_first = complete.known.joints_3d_weight * torch.tensor([1, 0, 0])
     only_first = replace(complete, known=replace(complete.known, joints_3d_weight=only_first))
     terms = network_losses(output, only_first).numbers()
-    for name in ("vertices", "joints_3d", "global_orient", "hand_pose", "betas"):
+    for name in ("vertices", "joints_3d", "global_orient", "hand_pose", "betas", "articulation"):
         assert terms[name] < 1e-5, name
     assert terms["keypoints_2d"] > 1e-3  # the camera is wrong
 
@@ -58,8 +58,8 @@ def test_true_parameters_have_no_3d_loss(free_hand, targets):
 @pytest.mark.parametrize(
     ("row", "unaffected"),
     [
-        (1, ("vertices", "global_orient", "hand_pose", "betas")),
-        (2, ("vertices", "joints_3d", "global_orient", "hand_pose", "betas")),
+        (1, ("vertices", "global_orient", "hand_pose", "betas", "articulation")),
+        (2, ("vertices", "joints_3d", "global_orient", "hand_pose", "betas", "articulation")),
     ],
 )
 def test_missing_labels_add_no_loss_and_no_gradient(free_hand, targets, row, unaffected):
@@ -117,9 +117,27 @@ def test_numbers_against_plain_loops(free_hand, targets):
     )
     torch.testing.assert_close(terms.joints_3d, deep / (3 * 63))
     torch.testing.assert_close(terms.betas, targets.betas[0].square().sum() / (3 * 10))
-    weights = LossWeights(1, 2, 3, 4, 5, 6)
-    by_hand = sum(w * v for w, v in zip((1, 2, 3, 4, 5, 6), terms.numbers().values(), strict=True))
+    weights = LossWeights(1, 2, 3, 4, 5, 6, articulation=7)
+    values = terms.numbers().values()
+    by_hand = sum(w * v for w, v in zip(range(1, 8), values, strict=True))
     assert float(terms.total(weights)) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_articulation_sees_the_fingers_and_not_the_orientation(free_hand, targets):
+    complete = complete_targets(targets, free_hand)
+    cam = torch.tensor([[7.0, 0, 0]]).expand(3, 3)
+    flat = torch.eye(3).expand(3, 15, 3, 3)
+    turned = targets.global_orient @ torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    pose, betas = targets.hand_pose, targets.betas
+    same = network_losses(_output(free_hand, turned, pose, betas, cam), complete)
+    assert same.articulation < 1e-5 < 1e-3 < same.joints_3d
+    bent = network_losses(_output(free_hand, targets.global_orient, flat, betas, cam), complete)
+    assert bent.articulation > 1e-4
+    mesh = free_hand(torch.eye(3).expand(3, 3, 3), torch.cat((pose[:1], flat[1:])), betas)
+    true = (mesh.joints - mesh.joints[:, :1])[0]
+    mesh = free_hand(torch.eye(3).expand(3, 3, 3), flat, betas)
+    found = (mesh.joints - mesh.joints[:, :1])[0]
+    torch.testing.assert_close(bent.articulation, (found - true).abs().mean() / 3)
 
 
 def test_parameters_without_joints_give_joints(free_hand, make_hand):

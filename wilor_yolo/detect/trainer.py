@@ -24,6 +24,7 @@ from ultralytics.utils.events import events
 from ultralytics.utils.torch_utils import unwrap_model
 
 from ..errors import HandError
+from ..freed_memory import keep_freed_memory
 from .backbones import TimmBackbone
 from .dataset import HandDataset, build_hand_dataset, check_hand_data, with_both_sides
 from .losses import HandPoseLoss
@@ -136,6 +137,12 @@ class HandTrainer(PoseTrainer):
     model: Any
     last: Path
     best: Path
+
+    def train(self) -> None:
+        """See the base class."""
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        super().train()
 
     def get_dataset(self) -> dict[str, Any]:
         """The data YAML, checked to be one of hands."""

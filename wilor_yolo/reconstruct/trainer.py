@@ -15,6 +15,7 @@ import yaml
 from torch import nn
 
 from ..errors import HandError
+from ..freed_memory import keep_freed_memory
 from ..grids import write_text
 from ..mano.files import load_hand_model
 from ..shards import find_shards
@@ -90,6 +91,8 @@ class ReconstructorTrainer:
             precision=config.precision,  # type: ignore[arg-type]
         )
         self.fabric.launch()
+        if self.fabric.device.type == "cpu":
+            keep_freed_memory()
         self._agreement = Agreement(self.fabric)
         self.report = RunReport(self.out, quiet=not self.fabric.is_global_zero)
         torch.manual_seed(config.seed)
