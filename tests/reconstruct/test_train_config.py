@@ -19,7 +19,8 @@ SHIPPED = [
 def test_shipped_files_load_and_round_trip(name, tmp_path):
     config = TrainConfig.from_yaml(name, data="x", **{"augment.scale": 0.5}, init="w.pt")
     assert config.augment.scale == 0.5
-    assert config.losses.keypoints_2d == 1.0  # an override keeps its siblings
+    # An override keeps its siblings.
+    assert config.augment.rotation_deg == {"default": 90.0, "paper": 30.0}[name]
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(config.to_dict()))
     assert TrainConfig.from_yaml(path) == config

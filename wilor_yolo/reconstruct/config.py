@@ -35,6 +35,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "drop_path": (0.0, 0.99),
     "scales": (0, 3),
     "iterations": (1, 100),
+    "seen_rounds": (0, 100),
     "box_scale": (0.5, 10.0),
 }
 
@@ -80,6 +81,8 @@ class NetworkConfig:
         feedback: the refinement is also told how far the hand lies from the joints that a landmark
             stem sees; not in the paper.
         iterations: rounds of refinement with the same weights.
+        seen_rounds: rounds, after these, of a small network that bends the hand towards the
+            landmarks of a landmark stem (:mod:`wilor_yolo.reconstruct.seen_fit`); not in the paper.
         refine_cam: whether refinement corrects the camera too (the released code does).
         box_scale: crop side over the longer side of the hand box.
         mean_cam: start value of (s, tx, ty).
@@ -108,6 +111,7 @@ class NetworkConfig:
     aggregation: str = "max"
     feedback: bool = False
     iterations: int = 1
+    seen_rounds: int = 0
     refine_cam: bool = True
     box_scale: float = 2.0
     mean_cam: tuple[float, float, float] = (7.0, 0.0, 0.0)
@@ -128,6 +132,8 @@ class NetworkConfig:
             raise HandError("keypoints=true needs tokens=paper.")
         if self.feedback and (self.stem != LANDMARK_STEM or not self.scales):
             raise HandError(f"feedback=true needs stem={LANDMARK_STEM} and a refinement.")
+        if self.seen_rounds and self.stem != LANDMARK_STEM:
+            raise HandError(f"seen_rounds={self.seen_rounds} needs stem={LANDMARK_STEM}.")
         if self.stem == "patch" and self.visible_width % self.patch_size:
             raise HandError(
                 f"the visible {self.visible_width} px are no multiple of "

@@ -8,13 +8,13 @@ of a term with n numbers a sample equals our weight w * n, up to one common fact
 
     term            released w x n          = ours      ratio to 2D    default here, same ratio
     keypoints_2d    0.01   x 42 (21 x 2)    0.42        1              1
-    joints_3d       0.05   x 63 (21 x 3)    3.15        7.5            5
-    vertices        none (the paper's L_3D)                            5
-    global_orient   0.001  x 9              0.009       0.021          0.1
-    hand_pose       0.001  x 135            0.135       0.32           0.3
-    betas           0.0005 x 10             0.005       0.012          0.05
-    adversarial     0.0005 / batch 32       1.6e-5      3.7e-5         5e-5  (a sum of 17 scores)
-    articulation    none (ours)                                        0
+    joints_3d       0.05   x 63 (21 x 3)    3.15        7.5            2.5
+    vertices        none (the paper's L_3D)                            1.25
+    global_orient   0.001  x 9              0.009       0.021          0.075
+    hand_pose       0.001  x 135            0.135       0.32           0.75
+    betas           0.0005 x 10             0.005       0.012          0.005
+    adversarial     0.0005 / batch 32       1.6e-5      3.7e-5         1.3e-5  (a sum of 17 scores)
+    articulation    none (ours)                                        7.5
 
 AdamW does not care about the common factor. Vertices are compared relative to the wrist joint, in
 the camera frame of the crop (so the global orientation counts, the translation does not: that is
@@ -59,18 +59,18 @@ class LossWeights:
     """
 
     vertices: float = 5.0
-    joints_3d: float = 5.0
-    keypoints_2d: float = 1.0
-    global_orient: float = 0.1
-    hand_pose: float = 0.3
-    betas: float = 0.05
+    joints_3d: float = 10.0
+    keypoints_2d: float = 4.0
+    global_orient: float = 0.3
+    hand_pose: float = 3.0
+    betas: float = 0.02
     adversarial: float = 5e-5
     coarse: float = 0.5
     maps: float = 0.0
     map_depths: float = 2.0
     landmarks: float = 0.5
-    side: float = 0.02
-    articulation: float = 0.0
+    side: float = 0.05
+    articulation: float = 30.0
 
 
 @dataclass

@@ -24,6 +24,7 @@ from ..mano.layer import HandLayer
 from .config import NetworkConfig
 from .keypoint_tokens import KeypointEvidence
 from .refine import Refinement, residual_mlp, seen_distances
+from .seen_fit import SeenFit
 from .stems import LandmarkEvidence
 from .trunk import NUM_BETAS, NUM_CAM, NUM_POSE_6D, Trunk, TrunkOutput
 
@@ -144,6 +145,7 @@ class HandNetwork(nn.Module):
         self.hand = HandLayer(hand_model)
         self.trunk = Trunk(config)
         self.refinement = Refinement(config, self.trunk.frame) if config.scales else None
+        self.seen_fit = SeenFit() if config.seen_rounds else None
         if config.tokens == "released":
             self.pose_head: nn.Module = nn.Linear(config.dim, 6)
             self.shape_head: nn.Module = nn.Linear(config.dim, NUM_BETAS)
@@ -180,6 +182,14 @@ class HandNetwork(nn.Module):
                 )
                 pose6d, betas, head_cam = pose6d + d_pose, betas + d_betas, head_cam + d_cam
                 posed = self._pose(pose6d, betas, head_cam)
+        if self.seen_fit is not None:
+            assert isinstance(read.evidence, LandmarkEvidence)
+            for _ in range(self.config.seen_rounds):
+                d_pose, d_betas, d_cam = self._fitted(
+                    self.seen_fit, read.evidence, posed, pose6d, betas
+                )
+                pose6d, betas, head_cam = pose6d + d_pose, betas + d_betas, head_cam + d_cam
+                posed = self._pose(pose6d, betas, head_cam)
         return NetworkOutput(
             cam=posed.cam,
             cam_t_crop=cam_to_crop_translation(posed.cam),
@@ -203,6 +213,16 @@ class HandNetwork(nn.Module):
             betas = self.shape_head(read.shape.float()) + self.mean_betas
             cam = self.cam_head(read.cam.float()) + self.mean_cam
         return pose, betas, cam
+
+    def _fitted(
+        self, fit: SeenFit, evidence: LandmarkEvidence, posed: _Posed, pose6d: Tensor, betas: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.autocast(pose6d.device.type, enabled=False):
+            places = project_crop(posed.joints, posed.cam)
+            orient = posed.rotations[:, 0]
+            return fit(
+                evidence, orient, pose6d.float(), betas.float(), posed.cam, posed.joints, places
+            )
 
     def _pose(self, pose6d: Tensor, betas: Tensor, head_cam: Tensor) -> _Posed:
         with torch.autocast(pose6d.device.type, enabled=False):
