@@ -101,8 +101,9 @@ def test_results_are_not_overwritten_by_the_next_ones(files):
         {"side": True},
         {"stem": "yolo11n", "visible": 1.0},
         {"stem": "resnet10t", "visible": 1.0, "stem_lag": 0.0},
+        {"stem": "hand-landmarks", "visible": 1.0, "feedback": True, "seen_rounds": 2},
     ],
-    ids=["unrefined", "one-scale", "released", "keypoints", "side", "yolo", "timm"],
+    ids=["unrefined", "one-scale", "released", "keypoints", "side", "yolo", "timm", "landmarks"],
 )
 def test_every_kind_of_network(changes, tmp_path):
     network = _network(replace(TINY, **changes))
