@@ -1,14 +1,15 @@
 """Teach `SeenFit` from posed hands, without pictures, and write a network that has it.
 
     python benchmarks/seen_fit.py weights=reconstructor.safetensors out=start.safetensors \\
-        data=shards/synth,shards/real val=shards/val minutes=9
+        data=shards/synth,shards/real val=shards/val minutes=9 samples=3000
 
 The network is run once over augmented crops. Of each it is kept how far its hand, and the landmarks
 its stem sees, are from the truth, in the hand's own frame. Training then draws hands, gives some
 of them fingers of other hands and another orientation, adds errors that were kept, and learns to
-undo the hand's with the help of the landmarks. The sets of `data` are drawn equally often. Both
-reports are of hands as they are, with their own errors: PA-MPJPE in mm and 2D error in % of the
-box, before and after.
+undo the hand's with the help of the landmarks; a network that has a `SeenFit` goes on from that
+one. The sets of `data` are drawn equally often; samples= takes at most so many of each. The reports
+are of hands as they are, with their own errors: PA-MPJPE in mm and 2D error in % of the box, before
+and after.
 """
 
 from __future__ import annotations
@@ -118,13 +119,15 @@ def camera_of(joints: Tensor, keypoints: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def keep_errors(network: HandNetwork, shards: str, augment: AugmentConfig, seed: int) -> Errors:
-    """Run a network over augmented crops with parameters."""
+def keep_errors(
+    network: HandNetwork, shards: str, augment: AugmentConfig, seed: int, most: int | None = None
+) -> Errors:
+    """Run a network over augmented crops with parameters, at most so many."""
     network.eval()
     read: list[LandmarkEvidence] = []
     listening = network.trunk.register_forward_hook(lambda _, __, out: read.append(out.evidence))
     kept: list[Errors] = []
-    stream, number = iter(iterate_samples(shards)), 0
+    stream, number = islice(iterate_samples(shards), most), 0
     while samples := list(islice(stream, 48)):
         keys = [(seed, number + i) for i in range(len(samples))]
         number += len(samples)
@@ -287,7 +290,8 @@ def main() -> None:
     plain = replace(network.config, seen_rounds=0)
     network.config = plain
     augment = AugmentConfig(mirror_probability=0.0)
-    sets = {name: keep_errors(network, name, augment, 5) for name in keys["data"].split(",")}
+    most = int(keys["samples"]) if "samples" in keys else None
+    sets = {name: keep_errors(network, name, augment, 5, most) for name in keys["data"].split(",")}
     held = {name: keep_errors(network, name, augment, 6) for name in keys["val"].split(",")}
     result = HandNetwork(replace(plain, seen_rounds=ROUNDS), load_hand_model())
     result.load_state_dict(network.state_dict(), strict=False)
