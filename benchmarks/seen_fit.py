@@ -37,7 +37,7 @@ from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.metrics.pose import pa_errors
 from wilor_yolo.reconstruct.augment import AugmentConfig
 from wilor_yolo.reconstruct.batches import make_batch
-from wilor_yolo.reconstruct.checkpoints import load_network, save_network
+from wilor_yolo.reconstruct.checkpoints import load_network, read_info, save_network
 from wilor_yolo.reconstruct.losses import complete_targets
 from wilor_yolo.reconstruct.network import PALM, HandNetwork
 from wilor_yolo.reconstruct.seen_fit import SeenFit
@@ -299,7 +299,8 @@ def main() -> None:
     teach(result.seen_fit, sets.values(), network.hand, float(keys.get("minutes", 9)))
     for name, errors in held.items():
         report(name, result.seen_fit, errors, network.hand, plain.box_scale)
-    save_network(keys["out"], result, {"seen_fit_minutes": keys.get("minutes", "9")})
+    info = {**read_info(keys["weights"]), "seen_fit_minutes": float(keys.get("minutes", 9))}
+    save_network(keys["out"], result, info)
 
 
 if __name__ == "__main__":
