@@ -74,7 +74,7 @@ def draw_reconstructor(axes: Axes, runs: list[Path]) -> None:
         axes.axvline(start, color="0.85", linewidth=1, zorder=0)
     axes.plot(steps, joints, marker=".", label="PA-MPJPE, synthetic, mm")
     axes.plot(steps, flat, marker=".", label="2D error, real, % of the box")
-    axes.set(title="Reconstructor, validation crops", xlabel="step of 32 crops")
+    axes.set(title="Reconstructor, validation crops", xlabel="step")
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower left")
 
