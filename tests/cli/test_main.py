@@ -23,6 +23,16 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert __version__ in capsys.readouterr().out
 
 
+def test_memory_is_kept_in_a_process_of_our_own_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr("wilor_yolo.cli.main.keep_freed_memory", lambda: calls.append(True))
+    main(["version"])
+    assert not calls
+    monkeypatch.setattr(sys, "argv", ["wilor-yolo", "version"])
+    assert main() == 0
+    assert calls == [True]
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     for flag in ("--help", "-h", "help"):

@@ -12,6 +12,7 @@ import sys
 from importlib import import_module
 
 from ..errors import HandError
+from ..freed_memory import keep_freed_memory
 from .keys import did_you_mean
 
 __all__ = ["VERBS", "main"]
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         # Ultralytics takes a program whose name ends in "yolo" for its own command line, and then
         # `predict` returns nothing. It keeps a reference to this very list.
         sys.argv[0] = __file__
+        keep_freed_memory()  # the process is ours; callers from Python decide for themselves
     _quiet_dependencies()
     try:
         return _dispatch(list(argv))
