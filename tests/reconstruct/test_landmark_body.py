@@ -109,6 +109,8 @@ FEEDBACK = NetworkConfig(
     iterations=2,
     feedback=True,
 )
+OFF = {"feedback": False, "seen_rounds": 0}
+SEEN = replace(FEEDBACK, feedback=False, iterations=1, seen_rounds=2)
 
 
 def test_distances_are_to_what_the_stem_sees():
@@ -120,15 +122,18 @@ def test_distances_are_to_what_the_stem_sees():
     torch.testing.assert_close(deep, torch.full_like(deep, 0.01 * DEEP_UNIT))
 
 
-def test_feedback_starts_silent_and_is_heard():
+@pytest.mark.parametrize("switch", ["feedback", "seen_rounds"])
+def test_what_listens_to_the_stem_starts_silent_and_is_heard(switch):
+    listening = {"feedback": FEEDBACK, "seen_rounds": SEEN}[switch]
     torch.manual_seed(0)
-    network = HandNetwork(FEEDBACK, load_hand_model()).eval()
-    without = HandNetwork(replace(FEEDBACK, feedback=False), load_hand_model()).eval()
+    network = HandNetwork(listening, load_hand_model()).eval()
+    without = HandNetwork(replace(listening, **OFF), load_hand_model()).eval()
     without.load_state_dict(network.state_dict(), strict=False)
+    layers = network.seen_fit.layers if switch == "seen_rounds" else network.refinement.feedback
     crops = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(network(crops).joints, without(crops).joints)
-        nn.init.normal_(network.refinement.feedback[-1].weight, std=0.05)
+        nn.init.normal_(layers[-1].weight, std=0.05)
         moved = network(crops)
         assert (moved.joints - without(crops).joints).abs().max() > 1e-4
         network.trunk.stem.body.points.bias.add_(30.0)  # px: the stem now sees another hand

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import roma
 import torch
@@ -9,21 +7,9 @@ from torch import nn
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.geometry import matrix_to_rotation_6d, project_crop, rotation_6d_to_matrix
-from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.reconstruct.config import NetworkConfig
-from wilor_yolo.reconstruct.network import HandNetwork
 from wilor_yolo.reconstruct.seen_fit import SeenFit
 from wilor_yolo.reconstruct.stems import LandmarkEvidence
-
-SEEN = NetworkConfig(
-    stem="hand-landmarks",
-    image_size=64,
-    visible=1.0,
-    dim=32,
-    depth=1,
-    heads=2,
-    seen_rounds=2,
-)
 
 
 def _hands(free_hand, count, seed=0):
@@ -36,22 +22,6 @@ def _hands(free_hand, count, seed=0):
     seen = LandmarkEvidence(project_crop(other.joints, cam), other.joints - other.joints[:, :1])
     pose6d = matrix_to_rotation_6d(torch.cat((orient[:, None], fingers[0]), 1)).flatten(1)
     return seen, orient, pose6d, torch.zeros(count, 10), cam, mesh.joints
-
-
-def test_starts_silent_and_is_heard():
-    torch.manual_seed(0)
-    network = HandNetwork(SEEN, load_hand_model()).eval()
-    without = HandNetwork(replace(SEEN, seen_rounds=0), load_hand_model()).eval()
-    without.load_state_dict(network.state_dict(), strict=False)
-    crops = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        torch.testing.assert_close(network(crops).joints, without(crops).joints)
-        assert network.seen_fit is not None
-        nn.init.normal_(network.seen_fit.layers[-1].weight, std=0.05)
-        moved = network(crops)
-        assert (moved.joints - without(crops).joints).abs().max() > 1e-4
-        network.trunk.stem.body.points.bias.add_(30.0)  # px: the stem now sees another hand
-        assert (network(crops).joints - moved.joints).abs().max() > 1e-5
 
 
 def test_a_hand_rolled_with_what_is_seen_is_bent_the_same(free_hand):
