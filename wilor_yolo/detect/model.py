@@ -14,6 +14,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT
 from ..errors import HandError, WeightsError
 from ..weights_dir import DETECTOR, or_shipped, shipped, shipped_dataset, weights_dir
 from .options import HandOptions
+from .predictor import HandPredictor
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
 from .restricted import read_restricted
 from .trainer import (
@@ -38,7 +39,8 @@ class HandDetector(YOLO):
     Class 0 is a left hand, 1 a right hand. One hand never comes out twice, once a side, unless
     `agnostic_nms=False` is given. Of boxes that overlap by more than `iou=0.5` predicting, tracking
     and exporting keep the surest, as `HandPipeline` does; validation keeps Ultralytics' 0.7, so
-    that average precisions compare with those of other detectors.
+    that average precisions compare with those of other detectors. Predicting and tracking also drop
+    a box around a surer one (:mod:`wilor_yolo.detect.predictor`).
 
     Args:
         model: a `.pt` or exported detector, the name of one that ships with the package
@@ -65,9 +67,9 @@ class HandDetector(YOLO):
 
     @property
     def task_map(self) -> dict[str, dict[str, Any]]:
-        """The stock map with our trainer and validator for "pose"."""
+        """The stock map with our trainer, validator and predictor for "pose"."""
         stock = super().task_map
-        ours = {"trainer": HandTrainer, "validator": HandValidator}
+        ours = {"trainer": HandTrainer, "validator": HandValidator, "predictor": HandPredictor}
         return {**stock, "pose": {**stock["pose"], **ours}}
 
     def train(  # type: ignore[override]  # ours is the one trainer
@@ -137,7 +139,8 @@ class HandDetector(YOLO):
     def predict(  # type: ignore[override]  # without the predictor's class
         self, source: Any = None, stream: bool = False, **settings: Any
     ) -> Any:
-        """Stock prediction, class-agnostic suppression (`iou=0.5`) by default.
+        """Stock prediction, by default with class-agnostic suppression (`iou=0.5`), and without
+        boxes around surer ones.
 
         Args:
             source: picture, video, folder, camera number, array (H, W, 3) BGR, or a list of them.
