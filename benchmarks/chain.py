@@ -29,8 +29,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from wilor_yolo.detect.working_point import IMAGE_SIZE
+
 SIDE = 640  # px, longer side of the picture
-DETECTOR_SIZE = 320  # px
 WARM_FRAMES = 100  # allocators and caches have settled by then
 PICTURE = Path(__file__).parents[1] / "datasets/hand-sample/images/train/15.jpg"
 
@@ -92,7 +93,7 @@ def memory_growth(
         if i == WARM_FRAMES:
             before = resident_megabytes()
         frame = np.roll(image, int(rng.integers(SIDE)), axis=1)
-        result = detector.predict(frame, imgsz=DETECTOR_SIZE, verbose=False)[0]
+        result = detector.predict(frame, imgsz=IMAGE_SIZE, verbose=False)[0]
         result.keypoints = None
         # One to four hands: batches of changing size are what fragments memory.
         some = np.tile(boxes, (2, 1))[: int(rng.integers(1, 5))]
@@ -133,12 +134,12 @@ def main() -> None:
     loading = time.perf_counter() - start
     if args.threads:
         # The first prediction sets the number of threads; ours has to come after it.
-        detector.predict(image, imgsz=DETECTOR_SIZE, device="cpu", verbose=False)
+        detector.predict(image, imgsz=IMAGE_SIZE, device="cpu", verbose=False)
         torch.set_num_threads(args.threads)
     speed = measure_chain(
-        detector, reconstructor, image, imgsz=DETECTOR_SIZE, rounds=args.rounds, boxes=boxes
+        detector, reconstructor, image, imgsz=IMAGE_SIZE, rounds=args.rounds, boxes=boxes
     )
-    result = detector.predict(image, imgsz=DETECTOR_SIZE, verbose=False)[0]
+    result = detector.predict(image, imgsz=IMAGE_SIZE, verbose=False)[0]
     result.keypoints = None
     result.update(boxes=torch.from_numpy(boxes))
     looks = count_looks(reconstructor, result)
@@ -151,7 +152,7 @@ def main() -> None:
     )
     print(f"load {os.getloadavg()[0]:.1f} (other work on the machine slows these numbers)\n")
     height, width = image.shape[:2]
-    print(f"| {width} x {height} px, detector at {DETECTOR_SIZE} px, {speed.hands} hands | |")
+    print(f"| {width} x {height} px, detector at {IMAGE_SIZE} px, {speed.hands} hands | |")
     print("|---|---:|")
     print(f"| crops the network saw | {looks} |")
     print(f"| detect, ms | {speed.detect:.1f} |")

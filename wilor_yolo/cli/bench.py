@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..detect.working_point import IMAGE_SIZE
 from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class BenchOptions:
         "what runs the reconstructor",
         "what the file is made for",
     )
-    imgsz: int = key(320, whole(32, 8192), "longer side of the picture the detector sees, px")
+    imgsz: int = key(
+        IMAGE_SIZE, whole(32, 8192), "longer side of the picture the detector sees, px"
+    )
     device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
     rounds: int = key(30, whole(1), "timed repetitions, after five to warm up")
 
@@ -72,7 +75,7 @@ def measure_chain(
     reconstructor: HandReconstructor,
     image: np.ndarray,
     *,
-    imgsz: int = 320,
+    imgsz: int = IMAGE_SIZE,
     rounds: int = 30,
     warm_up: int = 5,
     device: str = "cpu",
