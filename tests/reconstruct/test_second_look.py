@@ -29,7 +29,7 @@ from wilor_yolo.reconstruct.network import CoarseHand, HandNetwork, NetworkOutpu
 from wilor_yolo.reconstruct.pointing import pointing, upright_turn
 from wilor_yolo.reconstruct.predictor import HandReconstructor
 from wilor_yolo.reconstruct.ray import ray_rotation
-from wilor_yolo.reconstruct.second_look import turn_hands, turned_crops
+from wilor_yolo.reconstruct.second_look import centred_crops, turn_hands, turned_crops
 
 RELEASED = Path(__file__).resolve().parents[1] / "fixtures" / "released" / "official_tiny.ckpt"
 
@@ -68,6 +68,36 @@ def test_turned_crop_shows_the_hand_upright(is_right):
     points = turned.to_crop(np.array([[[180.0, 90.0]]]))
     np.testing.assert_allclose(points[0, 0], [0, -1 / 3], atol=1e-9)
     np.testing.assert_allclose(turned.to_image(points)[0, 0], [180, 90], atol=1e-9)
+
+
+def _spanning(low: list[float], high: list[float]) -> np.ndarray:
+    """(21, 2) joints whose bounding box is given, px."""
+    return np.concatenate([[low, high], np.full((19, 2), np.mean([low, high], axis=0))])
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+@pytest.mark.parametrize(
+    ("low", "high", "center", "size"),
+    [
+        (
+            [60, 60],
+            [160, 140],
+            [110, 100],
+            177,
+        ),  # 118 px box, scale 1.5: the crop was a third wider
+        ([20, 50], [170, 150], [100, 100], 240),  # fits: 265 px and 5 px off
+        ([40, 20], [100, 60], [70, 40], 150),  # far too wide: no more than MOST_ZOOM at once
+    ],
+)
+def test_askew_crops_move_onto_their_hands(is_right, low, high, center, size):
+    crops = CropGeometry(
+        np.full((2, 2), 100.0, np.float32), np.full(2, 240.0), np.full(2, is_right)
+    )
+    seen = crops.to_crop(np.stack([_spanning(low, high)] * 2))
+    moved = centred_crops(crops, seen, np.array([True, False]), box_scale=1.5)
+    np.testing.assert_allclose(moved.center, [center, [100, 100]], atol=1e-4)
+    np.testing.assert_allclose(moved.size, [size, 240], rtol=1e-5)
+    assert (moved.is_right == is_right).all()
 
 
 def _posed(layer: HandLayer, rotation: torch.Tensor, cam: torch.Tensor) -> NetworkOutput:
@@ -114,7 +144,7 @@ def test_turned_hand_is_what_the_hand_model_makes_of_its_parameters():
 
 # From the picture to the picture, with a network whose answers are known
 
-SIZE, FOCAL = (900, 700), 3000.0
+SIZE, FOCAL = (1300, 1080), 3000.0
 UPRIGHT = torch.tensor([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])  # fingers up, back to the camera
 MARKED = (0, 5, 9)  # wrist, index and middle knuckle: what of a hand is painted, in B, G, R
 
@@ -124,7 +154,7 @@ class _Reader:
 
     def __init__(self, side: bool = True) -> None:
         self.config = NetworkConfig(
-            image_size=192, visible=1.0, box_scale=1.0, side=side, second_look=True
+            image_size=192, visible=1.0, box_scale=1.5, side=side, second_look=True
         )
         self.hand = HandLayer(load_hand_model())
         self.flat = _posed(self.hand, UPRIGHT[None], torch.tensor([[7.0, 0.0, 0.0]])).joints[0]
@@ -140,8 +170,8 @@ class _Reader:
         across = marks[:, 1] - marks[:, 0]
         right = along[:, 0] * across[:, 1] - along[:, 1] * across[:, 0] < 0  # thumb to the left
         upright = angle.abs() < np.deg2rad(20)
-        # Of hands that do not point up: half their size, and any side is right.
-        scale = 2 * along.norm(dim=1).clamp(min=0.1) / flat.norm() * torch.where(upright, 1.0, 2.0)
+        # Of hands that do not point up: too large, and any side is right.
+        scale = 2 * along.norm(dim=1).clamp(min=0.1) / flat.norm() * torch.where(upright, 1.0, 1.1)
         roll = roma.rotvec_to_rotmat(angle[:, None] * torch.tensor([0.0, 0.0, 1.0]))
         said = _posed(self.hand, roll @ UPRIGHT, scale[:, None] * torch.tensor([1.0, 0, 0]))
         cam = torch.cat(
@@ -180,7 +210,7 @@ def _painted(reader: _Reader, angles: list[float], middles: list[list[float]]):
             where = (round(x * 256), round(y * 256))
             cv2.circle(layer := np.zeros_like(image), where, 5 * 256, colour, -1, cv2.LINE_AA, 8)
             image = np.maximum(image, layer)
-        boxes.append([*(center[0] - 150), *(center[0] + 150)])
+        boxes.append([*(center[0] - 130), *(center[0] + 130)])
         joints.append(hand)
         orients.append(orient.numpy())
     return image, np.array(boxes, np.float32), np.stack(joints), np.stack(orients)
@@ -217,7 +247,7 @@ def _right_places(hands: Hands, joints: np.ndarray, orients: np.ndarray) -> np.n
     return (pixels < 2) & (metres < 0.05) & (cosine > np.cos(np.deg2rad(2)))
 
 
-ANGLES, MIDDLES = [90.0, -135.0, 8.0, -40.0], [[200, 180], [640, 170], [210, 520], [650, 500]]
+ANGLES, MIDDLES = [90.0, -135.0, 8.0, -40.0], [[300, 280], [1000, 270], [310, 800], [1010, 780]]
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["sides as they are", "sides wrong"])
@@ -241,6 +271,27 @@ def test_hands_of_several_pictures_come_back_where_they_are(tmp_path, told):
     assert _right_places(found[2], *left[2:]).all()
     # The two that point up were looked at once; wrong sides cost a look more.
     assert reader.seen == ([8, 6] if told else [8, 2, 6, 6])
+
+
+def test_boxes_beside_the_hand_and_too_large(tmp_path):
+    reader = _Reader()
+    K = default_intrinsics(*SIZE, focal=FOCAL)
+    image, boxes, joints, orients = _painted(reader, ANGLES[:2], MIDDLES[:2])
+    large = boxes + np.array([-110, -40, 10, 80], np.float32)  # 380 px for 260
+    lengths = []
+
+    def spy(crops: torch.Tensor) -> NetworkOutput:
+        marks = _centres((crops - crops.amin(dim=(2, 3), keepdim=True)).flip(1))
+        lengths.append((marks[:, 2] - marks[:, 0]).norm(dim=1))
+        return reader(crops)
+
+    reconstructor = _reconstructor(tmp_path, reader)
+    spy.config, spy.hand = reader.config, reader.hand
+    reconstructor.network = spy
+    hands = reconstructor.reconstruct_boxes(image, large, np.array([True, True]), K)
+    assert _right_places(hands, joints, orients).all()
+    first, second = lengths
+    assert (second > 1.2 * first).all()  # the second look is the closer one
 
 
 @pytest.mark.parametrize("side", [True, False])

@@ -39,7 +39,7 @@ from .hand_size import NEAREST, with_betas, with_hand_length
 from .network import HandNetwork, NetworkOutput
 from .pointing import upright_turn
 from .ray import ray_rotation, ray_translation, turn_to_camera
-from .second_look import turn_hands, turned_crops
+from .second_look import centred_crops, turn_hands, turned_crops
 from .side_check import settle_sides
 
 __all__ = ["HandReconstructor", "place_in_picture"]
@@ -317,16 +317,23 @@ class HandReconstructor:
         check_sides: bool,
     ) -> tuple[NetworkOutput, list[CropGeometry]]:
         """Put in the place of hands that do not point up what their turned crops show."""
-        turn = upright_turn(output.keypoints_2d_crop.cpu().numpy())
+        config = self.network.config
+        keypoints = output.keypoints_2d_crop.cpu().numpy()
+        turn = upright_turn(keypoints)
         chosen = np.flatnonzero(turn)
         if not len(chosen):
             return output, geometries
         stops = np.cumsum([len(r.hands) for r in requests])[:-1]
-        crops = [
-            crop_hands(request.image, turned_crops(geometry, part), self.network.config.image_size)
-            for request, geometry, part in zip(
-                requests, geometries, np.split(turn, stops), strict=True
+        turns = np.split(turn, stops)
+        geometries = [
+            centred_crops(geometry, seen, part != 0, config.box_scale)
+            for geometry, seen, part in zip(
+                geometries, np.split(keypoints, stops), turns, strict=True
             )
+        ]
+        crops = [
+            crop_hands(request.image, turned_crops(geometry, part), config.image_size)
+            for request, geometry, part in zip(requests, geometries, turns, strict=True)
         ]
         again, wrong = self._look(np.concatenate(crops), check_sides)
         # A mirrored crop is turned the other way.

@@ -3,7 +3,9 @@
 Not in the paper. Most pictures, and all that the landmark stem was first made with, show hands
 with the fingers above the wrist; a hand that comes from the side or from above is read worse. The
 first look tells where it points to; its crop is cut again, turned so that the fingers point up, and
-what is seen there is turned back. Networks made for it say so (`NetworkConfig.second_look`).
+what is seen there is turned back. It tells where the hand lies, too: a crop that the detector's box
+has put askew, or too wide because of the arm, is moved. Networks made for it say so
+(`NetworkConfig.second_look`).
 """
 
 from __future__ import annotations
@@ -18,7 +20,42 @@ from ..crops import CropGeometry
 from ..geometry import matrix_to_rotation_6d, rotation_6d_to_matrix
 from .network import NetworkOutput
 
-__all__ = ["turn_hands", "turned_crops"]
+__all__ = ["centred_crops", "turn_hands", "turned_crops"]
+
+_BOX_OVER_JOINTS = 1.18  # longer sides: of hand boxes, and of their joints alone, in training crops
+# What a crop must be off before it is moved: training crops are shifted and scaled as much.
+_LEAST_SHIFT = 0.07  # of the crop's side
+_LEAST_ZOOM = 1.2
+_MOST_ZOOM = 1.6  # a first look at a bad crop may err itself
+
+
+def centred_crops(
+    geometry: CropGeometry, keypoints_2d_crop: np.ndarray, chosen: np.ndarray, box_scale: float
+) -> CropGeometry:
+    """Crops moved to where the first look saw hands, if that is elsewhere or of another size.
+
+    Args:
+        geometry: N crops, none of them turned.
+        keypoints_2d_crop: (N, 21, 2) what was seen in them, crop units.
+        chosen: (N,) bool; the others stay.
+        box_scale: crop side over the longer side of the box.
+
+    Returns:
+        N crops.
+    """
+    points = geometry.to_image(keypoints_2d_crop)
+    low, high = points.min(axis=1), points.max(axis=1)
+    center = (low + high) / 2
+    zoom = box_scale * _BOX_OVER_JOINTS * (high - low).max(axis=1) / geometry.size
+    shift = np.linalg.norm(center - geometry.center, axis=1) / geometry.size
+    askew = (shift > _LEAST_SHIFT) | (np.maximum(zoom, 1 / zoom) > _LEAST_ZOOM)
+    moved = chosen & askew
+    zoom = zoom.clip(1 / _MOST_ZOOM, _MOST_ZOOM)
+    return replace(
+        geometry,
+        center=np.where(moved[:, None], center, geometry.center),
+        size=np.where(moved, zoom * geometry.size, geometry.size),
+    )
 
 
 def turned_crops(geometry: CropGeometry, turn: np.ndarray) -> CropGeometry:
