@@ -166,6 +166,8 @@ def test_shipped_grids() -> None:
     assert rows["without-vitpose"].config.init is None
     assert [g.path for g in rows["freihand"].config.data] == ["shards/freihand"]
     assert len(rows["hamer-mix"].config.data) == 10
+    for row in load_grid("table5"):  # the paper's rows with the shipped network, too
+        plan_row(row, {"data": "shards", "init": "start.pt"}, "out", "shards")
     for row in load_grid("ours"):
         plan_row(row, {**base, "network": "landmark-s"}, "out")  # of the default training
     ours = {row.name: plan_row(row, base, "out") for row in load_grid("ours")}

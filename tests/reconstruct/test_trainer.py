@@ -211,6 +211,14 @@ def test_frozen_layers_stay_as_the_initial_weights(place, tmp_path):
             assert torch.equal(value, start[name]) == frozen, name
 
 
+def test_weights_of_another_network_are_refused(place, tmp_path):
+    first = ReconstructorTrainer(_config(place, tmp_path / "a", steps=1)).fit()
+    (tmp_path / "other.yaml").write_text(TINY.replace("depth: 2", "depth: 1"))
+    other = {"network": str(tmp_path / "other.yaml"), "init": str(first.weights)}
+    with pytest.raises(HandError, match="another network \\(depth: 2 for 1\\)"):
+        ReconstructorTrainer(_config(place, tmp_path / "b", **other))
+
+
 def test_a_run_without_the_aid_goes_on_without_it(place, tmp_path):
     ReconstructorTrainer(_config(place, tmp_path / "run", steps=1, **{"losses.maps": 0.0})).fit()
     trainer = ReconstructorTrainer(_config(place, tmp_path / "run", steps=2))

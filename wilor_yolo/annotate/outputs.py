@@ -108,7 +108,7 @@ def cut_view(image: np.ndarray, box: np.ndarray) -> HandView:
 
 
 def label_lines(hands: list[FusedHand], fit_status: list[str | None], size: tuple[int, int]) -> str:
-    """YOLO-pose label of a picture (see `datasets/hands-template.yaml`).
+    """YOLO-pose label of a picture (see `datasets/hands.yaml`).
 
     Landmarks go in when the fit was accepted or none was tried; landmarks no hand model can reach
     are likely wrong, and leave the hand with its box alone.

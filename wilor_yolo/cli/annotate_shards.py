@@ -49,7 +49,7 @@ class ShardsOptions:
 HELP = f"""\
 shards: add fitted hands to shards of crops with 2D landmarks and sides
 
-  wilor-yolo annotate shards source=shards/real out=shards/real_fit
+  wilor-yolo annotate shards source=shards/real/train out=shards/real_fit/train
 
 {describe_keys(ShardsOptions)}
 """

@@ -83,8 +83,8 @@ wilor-yolo data: make, check and look at training data
   wilor-yolo data convert freihand root=FreiHAND_pub_v2 out=shards/freihand to=reconstructor
   wilor-yolo data check   source=hands/data.yaml sheet=sheet.jpg
   wilor-yolo data check   source=hands/data.yaml sides=mediapipe mediapipe=mediapipe.whl
-  wilor-yolo data sheet   source=shards/real out=sheet.jpg
-  wilor-yolo data sheet   source=shards/real network=hybrid-s training=paper count=24 columns=4
+  wilor-yolo data sheet   source=shards/real/train out=sheet.jpg
+  wilor-yolo data sheet   source=shards/real/train network=hybrid-s training=paper count=24
 
 convert [defaults]:
 {describe_keys(ConvertOptions)}

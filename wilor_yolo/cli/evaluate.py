@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..detect.working_point import IMAGE_SIZE
 from . import evaluate_detection, evaluate_sets
 from .evaluate_sets import progress
 from .keys import describe_keys, key, maybe, read_keys, text, whole
@@ -33,7 +34,9 @@ class ChainOptions:
     detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
     reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
     hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
-    imgsz: int | None = key(None, maybe(whole(32)), "px", "the detector's own")
+    imgsz: int = key(
+        IMAGE_SIZE, whole(32, 8192), "longer side of the picture the detector sees, px"
+    )
     device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
 
 
@@ -93,7 +96,6 @@ def _reconstruction(args: Sequence[str]) -> int:
 
 def _chain(args: Sequence[str]) -> int:
     options = read_keys(ChainOptions, args, "evaluate chain")
-    from ..detect.working_point import IMAGE_SIZE
     from ..evaluate.chain import evaluate_chain
     from ..pipeline import HandPipeline
     from .devices import torch_device
@@ -103,7 +105,7 @@ def _chain(args: Sequence[str]) -> int:
         options.reconstructor,
         hand_model=options.hand_model,
         device=torch_device(options.device),
-        imgsz=options.imgsz or IMAGE_SIZE,
+        imgsz=options.imgsz,
     )
     with progress("pictures") as report:
         print(evaluate_chain(pipeline, options.data, progress=report))

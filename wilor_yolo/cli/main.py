@@ -21,8 +21,8 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "predict": "find and rebuild the hands of pictures, folders, videos or a camera",
     "detect": "train, val, predict, track, export or ablate the detector (an Ultralytics YOLO)",
-    "reconstruct": "train, val or ablate the reconstructor",
-    "weights": "info about weight files; convert the released checkpoints",
+    "reconstruct": "train, val, export or ablate the reconstructor",
+    "weights": "info about weight files; convert them",
     "data": "convert, check and show data sets",
     "synth": "render synthetic training pictures",
     "annotate": "turn videos and pictures into a hand data set",

@@ -37,8 +37,8 @@ HELP = f"""\
 wilor-yolo reconstruct: train, measure, export the reconstructor, or compare trainings
 
   wilor-yolo reconstruct train data=shards/train val=shards/val init=start.safetensors minutes=120
-  wilor-yolo reconstruct train data=shards/train frozen=[] network=vit-tiny
-  wilor-yolo reconstruct train config=paper data="[{{path: shards/synth, weight: 2}}, shards/real]"
+  wilor-yolo reconstruct train data=shards/train network=vit-tiny pretrained=[] frozen=[]
+  wilor-yolo reconstruct train config=paper data="[{{path: synth, weight: 2}}, real/train]"
   wilor-yolo reconstruct train config=paper data=released data_root=shards
   wilor-yolo reconstruct train config=runs/reconstruct/config.yaml         goes on where it was
   wilor-yolo reconstruct val   data=shards/val weights=runs/reconstruct/final.safetensors

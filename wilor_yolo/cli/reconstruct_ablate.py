@@ -17,9 +17,9 @@ __all__ = ["HELP", "ablate"]
 
 HELP = """\
 ablate: the rows of a grid on the same data and budget; prints a table after every row
-  grid=           table5 (the paper's), ours, or a yaml file like those [table5]
+  grid=           table5 (the paper's), ours, trunks, or a yaml file like those [table5]
   out=            folder; a run in it for each row, ablation.csv and ablation.md
-                  [runs/ablate]; the same command again goes on where it was
+                  [runs/ablate/GRID]; the same command again goes on where it was
   rows=           only these rows, as in rows=[full, single-scale]
   config= data= data_root= val= steps= minutes= ...   as for train, for all rows
   ROW.KEY=        for one row: fastvit.init=fastvit.pt freihand.data=mine.yaml

@@ -57,7 +57,7 @@ wilor-yolo weights: what is in weight files, and other files made of them
   wilor-yolo weights convert source=runs/pose/train/weights/best.pt out=detector.pt
   wilor-yolo weights convert source=hand-n.pt part=body out=body.pt
   wilor-yolo weights convert source=hand-n.pt network=yolo11s-hand-pose.yaml out=start.pt
-  wilor-yolo weights convert source=mediapipe-0.10.21-*.whl out=landmarks.pt
+  wilor-yolo weights convert source=mediapipe-0.10.21-cp311-....whl out=landmarks.pt
 
 info: size, SHA-256 and what the file says of its making.
 {describe_keys(InfoOptions)}

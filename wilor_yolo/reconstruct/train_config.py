@@ -37,7 +37,8 @@ class TrainConfig:
         data: groups of shards to train on.
         val: groups of shards to validate on; may be empty.
         out: folder of the run: config, log, checkpoints.
-        init: weights to start from (a checkpoint of ours), or None.
+        init: weights to start from, or None: a `.safetensors` of the same network, or what a
+            stem starts from (:mod:`wilor_yolo.reconstruct.initialise`).
         hand_model: a MANO file; None for the free hand.
         resume: continue from `out`/last.pt when it exists.
         steps: optimiser steps; the learning rate falls to its end over these.

@@ -388,7 +388,16 @@ class ReconstructorTrainer:
 
 def _start_from(network: HandNetwork, path: Path) -> str:
     if path.suffix == ".safetensors":
-        network.load_state_dict(load_network(path).state_dict())
+        start = load_network(path)
+        try:
+            network.load_state_dict(start.state_dict())
+        except RuntimeError:
+            here, there = network.config.to_dict(), start.config.to_dict()
+            other = ", ".join(f"{k}: {there[k]} for {here[k]}" for k in here if here[k] != there[k])
+            raise HandError(
+                f"init={path} is of another network ({other}); train that one, or start the stem "
+                "alone from what `weights convert` writes."
+            ) from None
         return f"starts from {path}"
     taken = initialise_stem(network, path)
     left = f"; left as they were: {', '.join(taken.left)}" if taken.left else ""
