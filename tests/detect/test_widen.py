@@ -9,6 +9,7 @@ from ultralytics.nn.tasks import PoseModel
 from wilor_yolo.detect import widen
 from wilor_yolo.detect.model import HandDetector
 from wilor_yolo.detect.presets import read_model_yaml
+from wilor_yolo.detect.working_point import IMAGE_SIZE
 from wilor_yolo.errors import WeightsError
 from wilor_yolo.weights_dir import shipped
 
@@ -56,7 +57,7 @@ def test_file(tmp_path: Path) -> None:
     detector = HandDetector(target)
     assert detector.names == {0: "left", 1: "right"}
     assert detector.model.yaml["hand"] == HandDetector(source).model.yaml["hand"]
-    assert detector.overrides["imgsz"] == 320
+    assert detector.overrides["imgsz"] == IMAGE_SIZE  # the small one's own
 
 
 @pytest.mark.parametrize(
