@@ -55,6 +55,8 @@ def main() -> None:
     asked = agreed = right = 0
     for file in sorted(p for p in pictures.iterdir() if p.suffix.lower() in SUFFIXES):
         label = labels / f"{file.stem}.txt"
+        if not label.is_file():  # a picture without hands
+            continue
         rows = np.array([line.split() for line in label.read_text().splitlines() if line], float)
         rows = rows.reshape(-1, 5 + 3 * NUM_JOINTS)
         chosen = np.flatnonzero((rows[:, 0] == UNKNOWN_SIDE) != check)
@@ -86,9 +88,10 @@ def main() -> None:
         if not check:
             target = Path(keys["out"]) / label.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(
-                "".join(f"{int(r[0])} " + " ".join(f"{v:g}" for v in r[1:]) + "\n" for r in rows)
-            )
+            lines = (" ".join([f"{row[0]:.0f}", *(f"{v:g}" for v in row[1:])]) for row in rows)
+            temporary = target.with_suffix(".part")
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            temporary.replace(target)
     print(f"{asked} hands asked about, {agreed} steady", end="")
     print(f", {right} of them as labelled" if check else "")
 
