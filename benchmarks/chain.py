@@ -29,6 +29,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from wilor_yolo.data.yolo_labels import label_path, read_labels
 from wilor_yolo.detect.working_point import IMAGE_SIZE
 
 SIDE = 640  # px, longer side of the picture
@@ -57,15 +58,11 @@ def import_seconds(statement: str) -> float:
 
 def labelled_boxes(picture: Path, image: np.ndarray) -> np.ndarray:
     """(N, 6) x1, y1, x2, y2, score, class of the hands in a picture's label file, px of `image`."""
-    labels = picture.parents[2] / "labels" / picture.parent.name / f"{picture.stem}.txt"
-    if not labels.is_file():
-        sys.exit(f"{picture} has no {labels}; give a picture of a dataset with labels/.")
-    rows = np.loadtxt(labels, ndmin=2)
     height, width = image.shape[:2]
-    center, size = rows[:, 1:3] * (width, height), rows[:, 3:5] * (width, height)
-    score = np.full((len(rows), 1), 0.9)
-    corners = np.hstack((center - size / 2, center + size / 2))
-    return np.hstack((corners, score, rows[:, :1])).astype(np.float32)
+    hands = read_labels(label_path(picture), (width, height))
+    if not hands:
+        sys.exit(f"{picture} has no labelled hands; give a picture of a dataset with labels/.")
+    return np.array([[*hand.box, 0.9, hand.side] for hand in hands], np.float32)
 
 
 def count_looks(reconstructor, result) -> int:

@@ -12,13 +12,16 @@ the same way, which says how far the rule can be trusted; nothing is written the
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
+from wilor_yolo.data.yolo_labels import label_path, label_text, read_labels
 from wilor_yolo.detect.sides import UNKNOWN_SIDE
 from wilor_yolo.freed_memory import keep_freed_memory
+from wilor_yolo.grids import write_text
 from wilor_yolo.hands import Hands
 from wilor_yolo.images import read_image
 from wilor_yolo.reconstruct.predictor import HandReconstructor
@@ -49,21 +52,20 @@ def rebuilt(
 def main() -> None:
     keys = dict(word.split("=", 1) for word in sys.argv[1:])
     pictures, check = Path(keys["data"]), keys.get("check") == "true"
-    labels = pictures.parents[1] / "labels" / pictures.name
     keep_freed_memory()
     reconstructor = HandReconstructor(keys.get("reconstructor"))
     asked = agreed = right = 0
     for file in sorted(p for p in pictures.iterdir() if p.suffix.lower() in SUFFIXES):
-        label = labels / f"{file.stem}.txt"
+        label = label_path(file)
         if not label.is_file():  # a picture without hands
             continue
-        rows = np.array([line.split() for line in label.read_text().splitlines() if line], float)
-        rows = rows.reshape(-1, 5 + 3 * NUM_JOINTS)
-        chosen = np.flatnonzero((rows[:, 0] == UNKNOWN_SIDE) != check)
-        if len(chosen):
-            image = read_image(file)
-            size = np.array([image.shape[1], image.shape[0]])
-            middle, half = rows[chosen, 1:3] * size, rows[chosen, 3:5] * size / 2
+        image = read_image(file)
+        size = image.shape[1], image.shape[0]
+        hands = list(read_labels(label, size))
+        chosen = [i for i, hand in enumerate(hands) if (hand.side != UNKNOWN_SIDE) == check]
+        if chosen:
+            boxes = np.stack([hands[i].box for i in chosen])
+            middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
             looks = [
                 rebuilt(reconstructor, image, np.hstack((middle - z * half, middle + z * half)), s)
                 for z in ZOOMS
@@ -73,25 +75,18 @@ def main() -> None:
             moved = [np.linalg.norm(h.keypoints_2d - first.keypoints_2d, axis=2) for h in looks]
             steady = np.max(np.mean(moved, axis=2), axis=0) < SPREAD * 2 * half.max(axis=1)
             same = steady & np.all([h.is_right == first.is_right for h in looks], axis=0)
-            sides = np.where(first.is_right, RIGHT, LEFT)
             asked += len(chosen)
             agreed += int(same.sum())
-            right += int((same & (sides == rows[chosen, 0])).sum())
-            for i in np.flatnonzero(same):
-                row = rows[chosen[i]]
-                row[0] = sides[i]
-                if not row[7::3].any():
-                    points = first.keypoints_2d[i] / size
-                    inside = ((points >= 0) & (points <= 1)).all(axis=1)
-                    joints = np.column_stack((points, np.full(NUM_JOINTS, 2.0)))
-                    row[5:] = np.where(inside[:, None], joints, 0).ravel()
+            for k in np.flatnonzero(same):
+                hand, side = hands[chosen[k]], RIGHT if first.is_right[k] else LEFT
+                right += side == hand.side
+                joints = np.column_stack((first.keypoints_2d[k], np.full(NUM_JOINTS, 2.0)))
+                known = joints if hand.keypoints is None else hand.keypoints
+                hands[chosen[k]] = replace(hand, side=side, keypoints=known)
         if not check:
             target = Path(keys["out"]) / label.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            lines = (" ".join([f"{row[0]:.0f}", *(f"{v:g}" for v in row[1:])]) for row in rows)
-            temporary = target.with_suffix(".part")
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            temporary.replace(target)
+            write_text(target, label_text(hands, size))
     print(f"{asked} hands asked about, {agreed} steady", end="")
     print(f", {right} of them as labelled" if check else "")
 

@@ -79,12 +79,8 @@ def _spanning(low: list[float], high: list[float]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("low", "high", "center", "size"),
     [
-        (
-            [60, 60],
-            [160, 140],
-            [110, 100],
-            177,
-        ),  # 118 px box, scale 1.5: the crop was a third wider
+        # A box of 118 px, scale 1.5: the crop was a third wider.
+        ([60, 60], [160, 140], [110, 100], 177),
         ([20, 50], [170, 150], [100, 100], 240),  # fits: 265 px and 5 px off
         ([40, 20], [100, 60], [70, 40], 150),  # far too wide: no more than MOST_ZOOM at once
     ],
