@@ -82,7 +82,7 @@ def memory_growth(
     detector, reconstructor, image: np.ndarray, boxes: np.ndarray, frames: int
 ) -> tuple[float, float]:
     """MB resident after the warm frames, and MB added by the `frames` after them."""
-    import torch
+    from wilor_yolo.cli.bench import give_boxes
 
     rng = np.random.default_rng(0)
     before = 0.0
@@ -91,10 +91,8 @@ def memory_growth(
             before = resident_megabytes()
         frame = np.roll(image, int(rng.integers(SIDE)), axis=1)
         result = detector.predict(frame, imgsz=IMAGE_SIZE, verbose=False)[0]
-        result.keypoints = None
         # One to four hands: batches of changing size are what fragments memory.
-        some = np.tile(boxes, (2, 1))[: int(rng.integers(1, 5))]
-        result.update(boxes=torch.from_numpy(some))
+        give_boxes(result, np.tile(boxes, (2, 1))[: int(rng.integers(1, 5))])
         reconstructor.reconstruct(result)
     return before, resident_megabytes() - before
 
@@ -113,7 +111,7 @@ def main() -> None:
 
     import torch
 
-    from wilor_yolo.cli.bench import measure_chain
+    from wilor_yolo.cli.bench import give_boxes, measure_chain
     from wilor_yolo.detect.model import HandDetector
     from wilor_yolo.freed_memory import keep_freed_memory
     from wilor_yolo.images import read_image
@@ -137,8 +135,7 @@ def main() -> None:
         detector, reconstructor, image, imgsz=IMAGE_SIZE, rounds=args.rounds, boxes=boxes
     )
     result = detector.predict(image, imgsz=IMAGE_SIZE, verbose=False)[0]
-    result.keypoints = None
-    result.update(boxes=torch.from_numpy(boxes))
+    give_boxes(result, boxes)
     looks = count_looks(reconstructor, result)
 
     print(f"$ python {' '.join(sys.argv)}")

@@ -12,6 +12,7 @@ from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
 
 if TYPE_CHECKING:
     import numpy as np
+    from ultralytics.engine.results import Results
 
     from ..detect.model import HandDetector
     from ..reconstruct.predictor import HandReconstructor
@@ -70,6 +71,14 @@ class ChainSpeed:
     cpu: float
 
 
+def give_boxes(result: Results, boxes: np.ndarray) -> None:
+    """Put boxes (N, 6) x1, y1, x2, y2, score, class in the place of what was detected."""
+    import torch
+
+    result.keypoints = None
+    result.update(boxes=torch.as_tensor(boxes, dtype=torch.float32))
+
+
 def measure_chain(
     detector: HandDetector,
     reconstructor: HandReconstructor,
@@ -92,7 +101,6 @@ def measure_chain(
             so that the work does not depend on it; the detector runs all the same.
     """
     import numpy as np
-    import torch
 
     detect, reconstruct, cpu, hands = [], [], [], 0
     for i in range(warm_up + rounds):
@@ -100,8 +108,7 @@ def measure_chain(
         result = detector.predict(image, imgsz=imgsz, device=device, verbose=False)[0]
         found = time.perf_counter()
         if boxes is not None:
-            result.keypoints = None
-            result.update(boxes=torch.as_tensor(boxes, dtype=torch.float32))
+            give_boxes(result, boxes)
         hands = len(reconstructor.reconstruct(result))
         done = time.perf_counter()
         if i >= warm_up:

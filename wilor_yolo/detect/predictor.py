@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from ultralytics.engine.results import Results
 from ultralytics.models.yolo.pose import PosePredictor
+from ultralytics.utils.metrics import bbox_ioa
 
 __all__ = ["HandPredictor", "around_surer"]
 
@@ -52,10 +53,8 @@ def around_surer(bbox_xyxy: Tensor, confidence: Tensor) -> Tensor:
         (N,) bool, True where a surer box lies inside and fills at least a tenth.
     """
     area = (bbox_xyxy[:, 2:] - bbox_xyxy[:, :2]).clamp(min=0).prod(dim=1)
-    low = torch.maximum(bbox_xyxy[:, None, :2], bbox_xyxy[None, :, :2])
-    high = torch.minimum(bbox_xyxy[:, None, 2:], bbox_xyxy[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(dim=2)
-    inside = shared > _INSIDE * area  # [i, j]: j is inside i
+    boxes = bbox_xyxy.cpu().numpy()
+    inside = torch.from_numpy(bbox_ioa(boxes, boxes) > _INSIDE).to(area.device)  # [i, j]: j in i
     fills = area > _SMALLEST * area[:, None]
     smaller_and_surer = (area < area[:, None]) & (confidence > confidence[:, None])
     return (inside & fills & smaller_and_surer).any(dim=1)
