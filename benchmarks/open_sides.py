@@ -21,11 +21,11 @@ import numpy as np
 from wilor_yolo.data.yolo_labels import label_path, label_text, read_labels
 from wilor_yolo.detect.sides import UNKNOWN_SIDE
 from wilor_yolo.freed_memory import keep_freed_memory
-from wilor_yolo.grids import write_text
 from wilor_yolo.hands import Hands
 from wilor_yolo.images import read_image
 from wilor_yolo.reconstruct.predictor import HandReconstructor
 from wilor_yolo.skeleton import LEFT, NUM_JOINTS, RIGHT
+from wilor_yolo.whole_files import write_text
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 ZOOMS = (1.0, 0.85, 1.2)

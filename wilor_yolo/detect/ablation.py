@@ -18,7 +18,8 @@ from ultralytics.cfg import get_cfg
 from ultralytics.utils import YAML
 
 from ..errors import HandError
-from ..grids import claim_folder, read_grid, write_text
+from ..grids import claim_folder, read_grid
+from ..whole_files import write_text
 from .dataset import HandDataset, build_hand_dataset
 from .options import HandOptions
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsError
-from ..grids import plan_of, results_text, write_results, write_text
+from ..grids import plan_of, results_text, write_results
+from ..whole_files import write_text
 from .ablation import PlannedRow
 from .model import HandDetector
 from .restricted import read_restricted

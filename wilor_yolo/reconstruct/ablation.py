@@ -19,6 +19,7 @@ import yaml
 
 from .. import grids
 from ..errors import HandError
+from ..whole_files import write_text
 from .config import NetworkConfig
 from .mixes import load_mix
 from .train_config import TrainConfig
@@ -78,9 +79,9 @@ class PlannedRow:
         """
         grids.claim_folder(self.folder, self.row.name, self.hash)
         network = yaml.safe_dump(self.network.to_dict())
-        grids.write_text(self.folder / "network.yaml", network)
+        write_text(self.folder / "network.yaml", network)
         training = yaml.safe_dump(self.config.to_dict(), sort_keys=False)
-        grids.write_text(self.folder / "train.yaml", training)
+        write_text(self.folder / "train.yaml", training)
         return self.folder / "train.yaml"
 
 

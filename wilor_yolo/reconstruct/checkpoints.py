@@ -7,7 +7,6 @@ parted. Nothing in the format can run code.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from safetensors.torch import save
 
 from ..errors import HandError, WeightsError
 from ..mano.files import HandModel, load_hand_model
+from ..whole_files import write_bytes
 from .config import NetworkConfig
 from .network import HandNetwork
 
@@ -40,7 +40,6 @@ def save_network(
         info: provenance: steps, seed, data hash and the like.
         half: store matrices and filters as float16; statistics and vectors stay float32.
     """
-    path = Path(path)
     tensors = {}
     for name, value in network.state_dict().items():
         shrink = half and value.is_floating_point() and value.ndim > 1
@@ -50,13 +49,7 @@ def save_network(
         "config": json.dumps(network.config.to_dict()),
         "info": json.dumps(dict(info or {})),
     }
-    temporary = path.with_name(path.name + ".part")
-    try:
-        # save_file would make it unreadable for others
-        temporary.write_bytes(save(tensors, metadata))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # what a full disk left
+    write_bytes(path, save(tensors, metadata))  # save_file would make it unreadable for others
 
 
 def load_network(path: str | Path, hand_model: HandModel | None = None) -> HandNetwork:

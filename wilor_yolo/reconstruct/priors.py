@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ..errors import HandError
 from ..samples import EncodedSample
+from ..whole_files import replacing
 
 __all__ = ["collect_prior", "draw_prior", "load_prior", "save_prior"]
 
@@ -54,15 +54,9 @@ def draw_prior(prior: np.ndarray, count: int, rng: np.random.Generator) -> tuple
 
 def save_prior(path: Path, prior: np.ndarray, source: str) -> None:
     """Write real poses and shapes as an `.npz`: `hand_pose` (M, 45), `betas` (M, 10), `source`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp.npz")
-    np.savez_compressed(
-        temporary,
-        hand_pose=prior[:, :NUM_POSE],
-        betas=prior[:, NUM_POSE:],
-        source=np.array(source),
-    )
-    os.replace(temporary, path)
+    poses, betas = prior[:, :NUM_POSE], prior[:, NUM_POSE:]
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, hand_pose=poses, betas=betas, source=np.array(source))
 
 
 def load_prior(path: Path) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -12,6 +11,8 @@ from typing import Any, BinaryIO, cast
 import torch
 
 from ..errors import WeightsError
+from ..grids import write_csv
+from ..whole_files import replacing
 
 __all__ = ["RunLog", "TrainState", "load_state", "save_state"]
 
@@ -61,19 +62,14 @@ def save_state(path: Path, state: TrainState) -> None:
     Raises:
         OSError: it cannot be written; a file that was there is as it was.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as handle:
-            watched = _Watched(handle)
-            try:
-                torch.save({"format": FORMAT, **vars(state)}, cast(BinaryIO, watched))
-            except RuntimeError as error:  # what torch makes of a disk that is full
-                raise (watched.error or error) from None
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # what a full disk left
+    with replacing(path) as temporary, open(temporary, "wb") as handle:
+        watched = _Watched(handle)
+        try:
+            torch.save({"format": FORMAT, **vars(state)}, cast(BinaryIO, watched))
+        except RuntimeError as error:  # what torch makes of a disk that is full
+            raise (watched.error or error) from None
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 class _Watched:
@@ -125,7 +121,7 @@ class RunLog:
         if missing or not columns:
             old = self.rows()
             columns = columns + missing
-            self._write(columns, [*old, row])
+            write_csv(self.path, columns, [*old, row])
             return
         with open(self.path, "a", newline="", encoding="utf-8") as handle:
             csv.DictWriter(handle, columns, restval="").writerow(row)
@@ -143,18 +139,7 @@ class RunLog:
         columns = self._columns()
         if not columns:
             return
-        self._write(columns, rows)
-
-    def _write(self, columns: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        try:
-            with open(temporary, "w", newline="", encoding="utf-8") as handle:
-                writer = csv.DictWriter(handle, columns, restval="")
-                writer.writeheader()
-                writer.writerows(rows)
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)  # what a full disk left
+        write_csv(self.path, columns, rows)
 
     def _columns(self) -> list[str]:
         if not self.path.is_file():

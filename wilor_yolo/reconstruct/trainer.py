@@ -16,9 +16,9 @@ from torch import nn
 
 from ..errors import HandError
 from ..freed_memory import keep_freed_memory
-from ..grids import write_text
 from ..mano.files import load_hand_model
 from ..shards import find_shards
+from ..whole_files import write_text
 from .auxiliary import AidedNetwork, KeypointMaps
 from .batches import HandBatch
 from .checkpoints import load_network, save_network

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ..geometry import CROP_FOCAL
 from ..render.shade import draw_meshes
 from ..render.skeleton import draw_skeleton
 from ..samples import EncodedSample
+from ..whole_files import write_bytes
 from .batches import make_batch
 from .network import HandNetwork
 
@@ -80,7 +80,5 @@ def write_validation_sheet(
 ) -> np.ndarray:
     """Write :func:`validation_sheet` as a JPEG file, and return it."""
     sheet = validation_sheet(network, samples, count)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(cv2.imencode(".jpg", sheet)[1].tobytes())
-    os.replace(temporary, path)
+    write_bytes(path, cv2.imencode(".jpg", sheet)[1].tobytes())
     return sheet
