@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from wilor_yolo.annotate.fusion import FusedHand
-from wilor_yolo.annotate.outputs import cut_view, label_lines, write_bytes
+from wilor_yolo.annotate.outputs import cut_view, label_lines
 from wilor_yolo.geometry import default_intrinsics, project
 from wilor_yolo.metrics.detection import UNKNOWN
 from wilor_yolo.skeleton import LEFT
@@ -56,14 +54,3 @@ def test_label_lines() -> None:
     assert [float(v) for v in second.split()[:5]] == [2, 0.95, 0.2, 0.1, 0.4]
     rejected = label_lines(hands[:1], ["residual"], (100, 100)).split()
     assert not np.array(rejected[5:], float).any()
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
-    def full(self: Path, data: bytes) -> int:
-        self.touch()
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="disk full"):
-        write_bytes(tmp_path / "a" / "x.jpg", b"data")
-    assert list((tmp_path / "a").iterdir()) == []

@@ -12,7 +12,6 @@ hand and, if known, `betas` (N, 10): for example the parameters of ARCTIC, toget
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from ..errors import HandError
 from ..mano.files import load_hand_model
 from ..mano.layer import HandLayer
 from ..shards import find_shards, read_shard
+from ..whole_files import write_text
 from .biomechanics import ANGLE_JOINTS, BONES, DEFAULT_LIMITS, bone_lengths, joint_angles
 from .mesh_prior import fit_mesh_prior, save_prior
 
@@ -117,13 +117,9 @@ def build(
         "# Feasible intervals of a hand: bones in millimetres, angles in degrees (see\n"
         "# wilor_yolo/annotate/biomechanics.py for the frames). Replace the numbers freely.\n"
     )
-    path = Path(limits_path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
     text = head + yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100)
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    print(f"{prior_path}: d = {prior.d}, floor {1e3 * prior.floor**0.5:.2f} mm; {path}")
+    write_text(limits_path, text)
+    print(f"{prior_path}: d = {prior.d}, floor {1e3 * prior.floor**0.5:.2f} mm; {limits_path}")
 
 
 def _table(names: tuple[str, ...], values: np.ndarray, digits: int) -> dict[str, list[float]]:

@@ -23,13 +23,14 @@ from ..geometry import default_intrinsics
 from ..images import exif_focal
 from ..metrics.detection import UNKNOWN
 from ..skeleton import NUM_JOINTS, RIGHT
+from ..whole_files import write_text
 from .ensemble import Ensemble
 from .fitted import FittedHands
 from .fitting import HandFitter
 from .frames import Item, NearCopies, SampledFrame, VideoReader, read_picture
 from .fusion import FusedHand
 from .gather import JobSummary, Task, collect, find_tasks
-from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg, write_text
+from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg
 
 __all__ = ["AnnotationJob", "JobSettings", "JobSummary"]
 

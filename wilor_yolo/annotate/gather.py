@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..skeleton import JOINT_NAMES, SIDE_NAMES
+from ..whole_files import replacing, write_text
 from .frames import Item, find_items
-from .outputs import write_text
 
 __all__ = ["JobSummary", "Task", "assemble", "collect", "find_tasks"]
 
@@ -74,9 +73,9 @@ def collect(
 def assemble(out: Path) -> None:
     """manifest.jsonl, the data YAML and the lists of videos, from the chunks that are done."""
     parts = sorted((out / "parts").glob("*.jsonl"))
-    temporary = out / f"manifest.jsonl.{os.getpid()}.part"
     videos: dict[str, dict[str, Any]] = {"train": {}, "test": {}}
-    with temporary.open("w", encoding="utf-8") as manifest:
+    path = out / "manifest.jsonl"
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as manifest:
         for part in parts:
             text = part.read_text(encoding="utf-8")
             manifest.write(text)
@@ -86,7 +85,6 @@ def assemble(out: Path) -> None:
                     row["video"], {"res": [row["height"], row["width"]], "length": 0}
                 )
                 entry["length"] += 1
-    os.replace(temporary, out / "manifest.jsonl")
     for name, entries in videos.items():
         if entries:
             text = json.dumps(entries, indent=1)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WeightsError
+from ..whole_files import write_bytes
 
 __all__ = ["MediaPipeFiles", "cache_folder", "find_files"]
 
@@ -91,12 +92,9 @@ def _unpack(wheel: Path) -> MediaPipeFiles:
         raise WeightsError(f"{wheel} does not exist; run `{_COMMAND}`.") from None
     except (KeyError, zipfile.BadZipFile, OSError):
         raise WeightsError(f"{wheel} is no wheel of mediapipe 0.10.21; run `{_COMMAND}`.") from None
-    folder.mkdir(parents=True, exist_ok=True)
     for name, data in found.items():
         _check(name, data, wheel)
-        temporary = folder / f"{name}.{os.getpid()}.part"
-        temporary.write_bytes(data)
-        os.replace(temporary, folder / name)
+        write_bytes(folder / name, data)
     return MediaPipeFiles(folder / _PALM, folder / _LANDMARK)
 
 

@@ -8,7 +8,6 @@ tells of pose and shape only.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from ..errors import WeightsError
 from ..skeleton import NUM_VERTICES
 from ..weights_dir import shipped
+from ..whole_files import replacing
 
 __all__ = ["DEFAULT_PRIOR", "HandPrior", "fit_mesh_prior", "load_prior", "save_prior"]
 
@@ -101,19 +101,16 @@ def fit_mesh_prior(
 
 def save_prior(prior: HandPrior, path: str | Path) -> None:
     """Write an `.npz` (float16 for the basis), whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.stem + ".part.npz")
-    np.savez_compressed(
-        temporary,
-        mean=prior.mean.numpy(),
-        basis=prior.basis.numpy().astype(np.float16),
-        floor=np.float64(prior.floor),
-        poses=prior.poses.numpy().astype(np.float16),
-        d=np.int64(prior.d),
-        source=np.array(prior.source),
-    )
-    os.replace(temporary, path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            mean=prior.mean.numpy(),
+            basis=prior.basis.numpy().astype(np.float16),
+            floor=np.float64(prior.floor),
+            poses=prior.poses.numpy().astype(np.float16),
+            d=np.int64(prior.d),
+            source=np.array(prior.source),
+        )
 
 
 def load_prior(path: str | Path | None = None) -> HandPrior:

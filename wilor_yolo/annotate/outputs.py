@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..metrics.detection import UNKNOWN
 from ..samples import HandSample
 from ..shards import ShardWriter
 from ..skeleton import NUM_JOINTS, RIGHT, SIDE_NAMES
+from ..whole_files import write_bytes, write_text
 from .candidates import FrameName
 from .fitted import ACCEPTED, FittedHands
 from .fusion import FusedHand
@@ -30,7 +30,6 @@ __all__ = [
     "cut_view",
     "label_lines",
     "manifest_row",
-    "write_text",
 ]
 
 _CONTEXT, _LARGEST = 2.2, 256  # side of a shard's picture in hand sizes, and at most in px
@@ -291,23 +290,6 @@ class DatasetFolder:
             betas=fitted.betas[i],
             cam_t=fitted.cam_t_right[i],
         )
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    write_bytes(path, text.encode())
 
 
 def encode_jpeg(image: np.ndarray) -> bytes:

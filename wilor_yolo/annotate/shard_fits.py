@@ -15,9 +15,10 @@ import numpy as np
 from ..errors import HandError
 from ..samples import EncodedSample, HandSample
 from ..shards import ShardWriter, find_shards, read_shard
+from ..whole_files import write_text
 from .fitted import ACCEPTED, FittedHands
 from .fitting import HandFitter
-from .outputs import FITTED_3D, write_text
+from .outputs import FITTED_3D
 
 __all__ = ["FOCAL", "ShardFits", "fit_shards", "guessed_camera"]
 

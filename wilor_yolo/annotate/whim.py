@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import numpy as np
 from ..errors import HandError, ImageError, WeightsError
 from ..skeleton import NUM_JOINTS, NUM_VERTICES
 from ..unpickle import NUMPY_NAMES, Name, PickledArray, Record, read_pickle
+from ..whole_files import replacing
 
 __all__ = [
     "WHIM_DTYPE",
@@ -86,12 +86,8 @@ def write_frame(path: str | Path, hands: np.ndarray) -> None:
     """Write the hands of a frame, an array of `WHIM_DTYPE`, whole or not at all."""
     if hands.dtype != WHIM_DTYPE:
         raise HandError(f"{path}: WHIM frames are arrays of WHIM_DTYPE.")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, hands, allow_pickle=False)
-    os.replace(temporary, path)
 
 
 def read_frame(path: str | Path) -> list[WhimHand]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import HandError
 from ..sources import VIDEO_SUFFIXES
-from .outputs import encode_jpeg, write_bytes, write_text
+from ..whole_files import write_bytes, write_text
+from .outputs import encode_jpeg
 from .whim import WHIM_DTYPE, WhimHand, extract_frames, read_video_ids, write_frame
 
 __all__ = ["WhimFrames", "extract_whim"]

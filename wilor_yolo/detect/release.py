@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +13,7 @@ from ultralytics.nn.tasks import PoseModel
 from ultralytics.utils import __version__
 
 from ..errors import WeightsError
+from ..whole_files import replacing
 from .restricted import read_restricted
 
 __all__ = ["read_pose_model", "release_checkpoint", "release_model", "save_body"]
@@ -119,6 +119,6 @@ def read_pose_model(source: Path) -> tuple[dict[str, Any], Any]:
 
 
 def _save(content: Any, target: Path) -> None:
-    temporary = target.with_name(target.name + ".part")
-    torch.save(content, temporary)
-    os.replace(temporary, target)
+    # An open file: torch writes the name of a path it is given into the file, hash and all.
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
