@@ -16,14 +16,16 @@ from wilor_yolo.errors import WeightsError
 def test_release_is_small_clean_and_the_same_network(trained: Path, toy_set, tmp_path) -> None:
     source = trained / "weights" / "last.pt"
     target = tmp_path / "hand.pt"
-    digest = release_checkpoint(source, target, {"data": "toy", "seed": "0"})
+    provenance = {"data": "toy", "seed": "0"}
+    digest = release_checkpoint(source, target, provenance)
     content = target.read_bytes()
     assert hashlib.sha256(content).hexdigest() == digest
-    assert not list(tmp_path.glob("*.part"))
+    assert [p.name for p in tmp_path.iterdir()] == ["hand.pt"]
+    assert release_checkpoint(source, tmp_path / "other.pt", provenance) == digest
     for private in (str(trained), str(toy_set.root), trained.parent.name, "git", "optimizer_state"):
         assert private.encode() not in content
     checkpoint, _ = torch_safe_load(str(target), safe_only=True)
-    assert checkpoint["provenance"] == {"data": "toy", "seed": "0"}
+    assert checkpoint["provenance"] == provenance
     assert set(checkpoint["train_args"]) == {"task", "imgsz", "single_cls"}
     assert {p.dtype for p in checkpoint["model"].parameters()} == {torch.float16}
     assert target.stat().st_size < 7e6

@@ -106,12 +106,13 @@ def test_truth_jitters_less_than_a_millimetre_of_noise(clips: Path) -> None:
 def test_a_stopped_run_goes_on_with_the_same_clips(clips: Path, tmp_path: Path) -> None:
     for name in ("clips.json", "003_00000.json", "003_00000.mp4", "003_00002.json"):
         (tmp_path / name).write_bytes((clips / name).read_bytes())
-    torn = tmp_path / "003_00001.99999.part.mp4"
-    torn.write_bytes(b"half a clip")
+    torn = [tmp_path / f"003_00001.{name}" for name in ("99999.part.mp4", "json.99999.part")]
+    for path in torn:
+        path.write_bytes(b"half a clip")
     (tmp_path / "003_00001.mp4").write_bytes(b"a clip whose truth was not written")
     said: list[str] = []
     generate_clips(tmp_path, 3, TINY, report=said.append)
-    assert "2 of 3 clips are there" in said[0] and not torn.exists()
+    assert "2 of 3 clips are there" in said[0] and not any(path.exists() for path in torn)
     same_truth(clips, tmp_path)
     capture = cv2.VideoCapture(str(tmp_path / "003_00001.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 6

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from wilor_yolo.errors import HandError
-from wilor_yolo.synth import generate_scenes as engine
 from wilor_yolo.synth.generate_scenes import generate_scenes, render_scene
 from wilor_yolo.synth.people_scene import KINDS
 
@@ -47,7 +46,7 @@ def test_writes_a_yolo_data_set(tmp_path):
     pictures = sorted((tmp_path / "images").glob("*.jpg"))
     labels = sorted((tmp_path / "labels").glob("*.txt"))
     assert [p.stem for p in pictures] == [p.stem for p in labels]
-    assert len(pictures) == 3 and not list(tmp_path.rglob("*.tmp"))
+    assert len(pictures) == 3 and not list(tmp_path.rglob("*.part"))
     assert max(cv2.imread(str(pictures[0])).shape) == SIZE
     assert "flip_idx" not in (tmp_path / "scenes.yaml").read_text()
     assert result.hands == sum(len(p.read_text().splitlines()) for p in labels)
@@ -73,7 +72,7 @@ def test_a_kill_never_leaves_a_picture_without_its_label(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         real(source, target)
 
-    monkeypatch.setattr(engine.os, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(KeyboardInterrupt):
         generate_scenes(tmp_path, 1, seed=9, size=SIZE)
     assert not list((tmp_path / "images").glob("*.jpg"))

