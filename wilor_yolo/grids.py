@@ -83,7 +83,6 @@ def claim_folder(folder: Path, row: str, digest: str) -> None:
             f"{folder} was trained with other settings ({before}, now {digest}); "
             "give another out= folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / PLAN_FILE, json.dumps({"row": row, "hash": digest}))
 
 
@@ -126,7 +125,6 @@ def write_results(
 ) -> tuple[Path, Path]:
     """Write `out`/ablation.csv (everything measured) and `out`/ablation.md (`text`)."""
     table, markdown = out / "ablation.csv", out / "ablation.md"
-    out.mkdir(parents=True, exist_ok=True)
     write_csv(table, columns, rows)
     write_text(markdown, text + "\n")
     return table, markdown

@@ -8,7 +8,6 @@ for left hands.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from .errors import HandError
 from .geometry import mirror_axis_angle, mirror_points, mirror_rotation
 from .joint_angles import JointAngles, joint_angles
 from .skeleton import LEFT, RIGHT, SIDE_NAMES
+from .whole_files import write_text
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -299,10 +299,7 @@ class Hands:
 
     def to_json(self, path: str | Path) -> None:
         """Write :meth:`to_dict` to a file, whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
-        os.replace(temporary, path)
+        write_text(path, json.dumps(self.to_dict()))
 
     @classmethod
     def from_json(cls, path: str | Path) -> Hands:

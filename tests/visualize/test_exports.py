@@ -133,5 +133,6 @@ def test_hands_without_a_mesh(detected, nobody, tmp_path):
 def test_errors_are_plain(hands, tmp_path):
     with pytest.raises(HandError, match=r"\.glb, \.obj, \.ply"):
         save(hands, tmp_path / "hands.fbx")
-    with pytest.raises(HandError, match="cannot write"):
-        save(hands, tmp_path / "missing" / "hands.glb")
+    for name in ("hands.glb", "hands.json"):
+        with pytest.raises(HandError, match=r"cannot write .* make its folder first"):
+            save(hands, tmp_path / "missing" / name)

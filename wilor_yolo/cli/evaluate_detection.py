@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import HandError
+from ..whole_files import write_text
 from .data_sets import open_pictures
 from .evaluate_sets import progress
 from .folder import new_folder
@@ -217,7 +218,6 @@ def _write(
     rows: Sequence[SourceResult],
     answers: Sequence[Answer],
 ) -> None:
-    from ..data.yolo_set import write_text
     from .weights import sha256
 
     files = {file.name: sha256(file) for file in peer.files if file.is_file()}

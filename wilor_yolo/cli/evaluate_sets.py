@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandError
+from ..whole_files import write_text
 from .folder import new_folder
 from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
 
@@ -245,9 +245,7 @@ def _record(
         "limit": options.limit,
         **{k: None if v != v else v for k, v in scores.numbers().items()},
     }
-    temporary = out / "scores.json.part"
-    temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    os.replace(temporary, out / "scores.json")
+    write_text(out / "scores.json", json.dumps(record, indent=1))
 
 
 @contextmanager

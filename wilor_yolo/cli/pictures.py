@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.table import Table
 from ..errors import HandError, ImageError
 from ..hands import Hands
 from ..images import read_image
+from ..whole_files import write_bytes
 from .folder import unused_stems
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     good, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not good:
         raise ImageError(f"{path} cannot be written as JPEG ({image.shape[1]}x{image.shape[0]}).")
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data.tobytes())
-    os.replace(temporary, path)
+    write_bytes(path, data.tobytes())
 
 
 def show_picture(image: np.ndarray, wait: int) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HandError, WeightsError
+from ..whole_files import replacing
 from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
 from .verbs import choose
 
@@ -188,8 +189,6 @@ def _convert(args: list[str]) -> int:
 
 
 def _convert_landmarks(source: Path, out: Path) -> None:
-    import os
-
     import torch
 
     from ..annotate.mediapipe_files import find_files
@@ -200,6 +199,5 @@ def _convert_landmarks(source: Path, out: Path) -> None:
     state = read_landmark_weights(
         find_files(source).landmark if source.suffix == ".whl" else source
     )
-    temporary = out.with_name(f"{out.name}.part")
-    torch.save(state, temporary)
-    os.replace(temporary, out)
+    with replacing(out) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)

@@ -26,8 +26,9 @@ from ..errors import ImageError
 from ..metrics.detection import best_pairs, box_iou
 from ..records import AnnotatedHand, PictureRecord, read_records
 from ..skeleton import NUM_JOINTS
+from ..whole_files import write_bytes, write_text
 from .yolo_labels import HandLabel, label_text
-from .yolo_set import data_yaml_text, link_picture, write_bytes, write_text
+from .yolo_set import data_yaml_text, link_picture
 
 __all__ = ["ConversionSummary", "convert_pictures"]
 

@@ -16,6 +16,7 @@ from ..images import picture_size
 from ..metrics.detection import KEYPOINT_SIGMAS
 from ..skeleton import JOINT_NAMES, LEFT, NUM_JOINTS, RIGHT, SIDE_NAMES
 from ..sources import PICTURE_SUFFIXES
+from ..whole_files import write_bytes, write_text
 from .raw_hand import ReadReport
 from .yolo_labels import HandLabel, label_text
 
@@ -26,8 +27,6 @@ __all__ = [
     "picture_files",
     "read_data_yaml",
     "sides_of_classes",
-    "write_bytes",
-    "write_text",
     "write_yolo_set",
 ]
 
@@ -219,15 +218,3 @@ def link_picture(picture: Path, place: Path) -> None:
         os.symlink(picture.resolve(), place)
     except OSError:
         write_bytes(place, picture.read_bytes())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

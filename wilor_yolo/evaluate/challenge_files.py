@@ -8,7 +8,6 @@ and written hand by hand.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import HandError
+from ..whole_files import replacing
 
 __all__ = ["read_points", "read_predictions", "write_predictions"]
 
@@ -76,8 +76,7 @@ def write_predictions(folder: str | Path, joints: np.ndarray, vertices: np.ndarr
     """
     folder = Path(folder)
     plain, packed = folder / "pred.json", folder / "pred.zip"
-    temporary = folder / "pred.json.part"
-    with open(temporary, "w", encoding="ascii") as file:
+    with replacing(plain) as temporary, open(temporary, "w", encoding="ascii") as file:
         file.write("[")
         for number, points in enumerate((joints, vertices)):
             file.write("[" if number == 0 else ", [")
@@ -86,10 +85,11 @@ def write_predictions(folder: str | Path, joints: np.ndarray, vertices: np.ndarr
                 json.dump(np.round(hand.astype(np.float64), _DECIMALS).tolist(), file)
             file.write("]")
         file.write("]")
-    os.replace(temporary, plain)
-    with zipfile.ZipFile(f"{packed}.part", "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        replacing(packed) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         archive.write(plain, plain.name)
-    os.replace(f"{packed}.part", packed)
     return packed
 
 

@@ -88,7 +88,6 @@ def generate_crops(
         None if hand is None else str(hand),
     )
     _engine(settings)  # a missing package or folder is said here, once
-    out.mkdir(parents=True, exist_ok=True)
     _keep_settings(out, settings, per_shard)
     numbers = range(-(-count // per_shard))
     paths = [out / f"{PREFIX}-{n:06d}.tar" for n in numbers]

@@ -86,7 +86,6 @@ def generate_clips(
         raise HandError("width and height of a video must be even.")
     out = Path(out)
     _engine(settings.hand)  # a missing package or folder is said here, once
-    out.mkdir(parents=True, exist_ok=True)
     _keep_settings(out, settings)
     names = [clip_name(settings.seed, number) for number in range(count)]
     jobs = [

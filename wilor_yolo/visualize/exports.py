@@ -9,7 +9,7 @@ glTF carries one material a hand; OBJ and PLY carry colours at the vertices.
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from io import BytesIO
@@ -23,6 +23,7 @@ from ..hands import Hands
 from ..render.light import to_linear
 from ..render.surface import hole_faces, vertex_normals
 from ..skeleton import LEFT, RIGHT, SIDE_COLOURS
+from ..whole_files import write_bytes
 
 __all__ = ["FORMATS", "save", "save_glb", "save_json", "save_npz", "save_obj", "save_ply"]
 
@@ -77,7 +78,7 @@ def save_glb(hands: Hands, path: str | Path, close_wrist: bool = True) -> Path:
         )
         scene.add_geometry(mesh, node_name=surface.name, geom_name=surface.name)
     data = scene.export(file_type="glb", include_normals=True)
-    return _write(path, lambda file: file.write(data))
+    return _write(path, data)
 
 
 def save_obj(hands: Hands, path: str | Path, close_wrist: bool = True) -> Path:
@@ -95,7 +96,7 @@ def save_obj(hands: Hands, path: str | Path, close_wrist: bool = True) -> Path:
         lines += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in surface.faces + first]
         first += len(surface.vertices)
     text = "\n".join(lines) + "\n"
-    return _write(path, lambda file: file.write(text.encode("ascii")))
+    return _write(path, text.encode("ascii"))
 
 
 def save_ply(hands: Hands, path: str | Path, close_wrist: bool = True) -> Path:
@@ -133,13 +134,12 @@ def save_ply(hands: Hands, path: str | Path, close_wrist: bool = True) -> Path:
         "end_header",
     ]
     data = ("\n".join(header) + "\n").encode("ascii") + vertices.tobytes() + faces.tobytes()
-    return _write(path, lambda file: file.write(data))
+    return _write(path, data)
 
 
 def save_json(hands: Hands, path: str | Path) -> Path:
     """Write everything as JSON (`Hands.to_json`); docs/hands-json.md has the schema."""
-    hands.to_json(path)
-    return Path(path)
+    return _write(path, json.dumps(hands.to_dict()).encode())
 
 
 def save_npz(hands: Hands, path: str | Path) -> Path:
@@ -151,7 +151,7 @@ def save_npz(hands: Hands, path: str | Path) -> Path:
             arrays[field.name] = np.asarray(value)
     buffer = BytesIO()
     np.savez_compressed(buffer, **arrays)
-    return _write(path, lambda file: file.write(buffer.getvalue()))
+    return _write(path, buffer.getvalue())
 
 
 FORMATS: dict[str, Callable[[Hands, str | Path], Path]] = {
@@ -199,13 +199,12 @@ def _surfaces(hands: Hands, close_wrist: bool) -> list[_Surface]:
     return surfaces
 
 
-def _write(path: str | Path, write: Callable[[Any], Any]) -> Path:
+def _write(path: str | Path, data: bytes) -> Path:
     path = Path(path)
-    temporary = path.with_name(path.name + ".part")
+    if not path.parent.is_dir():
+        raise HandError(f"cannot write {path}; make its folder first.")
     try:
-        with temporary.open("wb") as file:
-            write(file)
-        os.replace(temporary, path)
+        write_bytes(path, data)
     except OSError as error:
         raise HandError(f"cannot write {path}: {error}") from error
     return path

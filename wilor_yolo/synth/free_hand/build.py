@@ -203,7 +203,6 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     hand, _, report = build(given.samples, given.out, given.wheel, given.seed)
     if given.mano_pair is not None:
-        given.mano_pair.mkdir(parents=True, exist_ok=True)
         save_npz(given.mano_pair / "MANO_RIGHT.npz", hand)
         save_npz(given.mano_pair / "MANO_LEFT.npz", mirror_to_left(hand))
     print(report)
