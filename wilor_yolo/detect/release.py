@@ -119,6 +119,6 @@ def read_pose_model(source: Path) -> tuple[dict[str, Any], Any]:
 
 
 def _save(content: Any, target: Path) -> None:
-    # An open file: torch writes the name of a path it is given into the file, hash and all.
+    # An open file: torch writes a path's own name into it, and the hash would depend on the name.
     with replacing(target) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
