@@ -85,7 +85,6 @@ def main() -> None:
                 hands[chosen[k]] = replace(hand, side=side, keypoints=known)
         if not check:
             target = Path(keys["out"]) / label.name
-            target.parent.mkdir(parents=True, exist_ok=True)
             write_text(target, label_text(hands, size))
     print(f"{asked} hands asked about, {agreed} steady", end="")
     print(f", {right} of them as labelled" if check else "")
