@@ -51,8 +51,9 @@ class HandSample:
         source: the data set, e.g. "synth"; mixing weights and reports go by it.
         key: unique inside its shard, without dots and slashes (a webdataset rule).
         keypoints_3d: (21, 3) metres in the camera frame of `image`, or None.
-        keypoints_3d_confidence: 1 for true joints, lower for a weak guess; the 3D losses are
-            multiplied by it. Guesses whose absolute place is meaningless are root-relative.
+        keypoints_3d_confidence: 1 for true joints, lower for a weak guess; the losses of 3D
+            joints are multiplied by it, those of vertices and parameters are not. Guesses whose
+            absolute place is meaningless are root-relative.
         K: (3, 3) intrinsics of `image` in pixels, or None.
         global_orient: (3,) axis-angle of the wrist, right-hand view, or None.
         hand_pose: (45,) axis-angle of the 15 finger joints relative to the flat hand, or None.

@@ -13,8 +13,10 @@ import pytest
 
 from wilor_yolo.cli.bench import measure_chain
 from wilor_yolo.cli.main import main
+from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.samples import HandSample
 from wilor_yolo.shards import write_shards
+from wilor_yolo.weights_dir import FREE_HAND, shipped
 
 
 def _sample(i: int) -> HandSample:
@@ -148,6 +150,23 @@ def test_evaluate_reconstruction(
     keys = [f"data={tmp_path / 'shards'}", f"reconstructor={tiny_reconstructor}", "limit=2"]
     assert main(["evaluate", "reconstruction", *keys]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["toy", "2"]
+
+
+def test_evaluate_reconstruction_poses_the_truth_with_the_network_s_hand(
+    tmp_path: Path, tiny_reconstructor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list = []
+    monkeypatch.setattr("wilor_yolo.evaluate.reconstruction.evaluate_shards", _recorder(calls, ""))
+    with np.load(shipped(FREE_HAND)) as arrays:
+        other = {**arrays, "v_template": arrays["v_template"] * np.float32(1.1)}
+    np.savez(tmp_path / "other_right.npz", **other)
+    command = ["evaluate", "reconstruction", f"data={tmp_path}"]
+    command.append(f"reconstructor={tiny_reconstructor}")
+    assert main([*command, f"hand_model={tmp_path / 'other_right.npz'}"]) == 0
+    assert main(command) == 0
+    templates = [args[2].v_template.numpy() for args, _ in calls]
+    assert np.array_equal(templates[0], other["v_template"])
+    assert np.array_equal(templates[1], load_hand_model().v_template)
 
 
 def test_bench(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from wilor_yolo.evaluate.reconstruction import (
     evaluate_shards,
 )
 from wilor_yolo.hands import Hands
+from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.samples import HandSample
 from wilor_yolo.shards import write_shards
@@ -108,6 +110,31 @@ def test_truth_scores_perfectly_on_both_sides(setting):
         assert max(scores.pa_mpjpe, scores.pa_mpvpe, scores.mpjpe) < 0.01
         assert scores.auc == pytest.approx(1, abs=0.01) and scores.f5 == scores.f15 == 1
         assert scores.error_2d < 1e-4
+
+
+def test_guesses_are_no_yardstick(setting, tmp_path):
+    """Neither joints at the bar, as WHIM's, nor parameters beside them, as of single-view fits."""
+    _, answers, samples = setting
+    confidences = (0.5, 0.51)
+    write_shards(
+        [
+            replace(samples[0], key=str(i), source=str(c), keypoints_3d_confidence=c)
+            for i, c in enumerate(confidences)
+        ],
+        tmp_path,
+    )
+    weak, sure = evaluate_shards(Oracle(answers), tmp_path).sources.values()
+    assert np.isnan([weak.pa_mpjpe, weak.mpjpe, weak.pa_mpvpe, weak.f5]).all()
+    assert weak.error_2d < 1e-4  # the picture is still one
+    assert np.isfinite([sure.pa_mpjpe, sure.mpjpe, sure.pa_mpvpe, sure.f5]).all()
+
+
+def test_the_truth_is_posed_with_the_hand_asked_for(setting):
+    root, answers, _ = setting
+    model = load_hand_model()
+    stretched = HandLayer(replace(model, v_template=model.v_template * np.float32([1, 1.6, 0.8])))
+    report = evaluate_shards(Oracle(answers), root, stretched)
+    assert all(s.pa_mpvpe > 1 and s.pa_mpjpe < 0.01 for s in report.sources.values())
 
 
 def test_a_mirrored_answer_is_punished(setting):

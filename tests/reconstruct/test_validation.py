@@ -109,6 +109,22 @@ def test_weak_samples_score_2d_only(setting, free_hand):
     assert "n=1" in str(errors)
 
 
+def test_parameters_beside_weak_joints_are_no_yardstick(setting, make_hand, free_hand):
+    """As of fits to a single view; parameters alone are one."""
+    config = setting[0]
+    hand = make_hand("k", 3)
+    samples = [
+        replace(hand, source="fit", keypoints_3d_confidence=0.3),
+        replace(hand, source="alone", keypoints_3d=None),
+    ]
+    encoded = [sample.encode() for sample in samples]
+    targets = make_batch(encoded, config).targets
+    errors = validate(Oracle(free_hand, config, targets), encoded)
+    fit, alone = errors["fit"], errors["alone"]
+    assert np.isnan([fit.pa_mpjpe, fit.pa_mpvpe, fit.mpjpe, fit.betas]).all()
+    assert alone.pa_mpvpe < 0.01 and alone.betas < 1e-6
+
+
 def test_crop_units_agree_with_the_network_camera(free_hand):
     """The unit of `error_2d`: half a crop from the centre is at 0.5."""
     cam = torch.tensor([[4.0, 0.0, 0.0]])

@@ -265,8 +265,9 @@ class DatasetFolder:
     ) -> HandSample | None:
         """A training sample of a hand with an accepted fit.
 
-        The fit's 3D comes from a single view: its joints are given low confidence, so that the
-        losses count it little and validation not at all.
+        The fit's 3D comes from a single view: its joints are given low confidence, so that their
+        losses count little and validation leaves joints and parameters out. The losses of
+        vertices, orientation, pose and shape know no confidence and count in full.
         """
         if fit is None or fit[0].status[fit[1]] != ACCEPTED or hand.keypoints is None:
             return None

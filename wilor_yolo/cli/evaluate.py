@@ -90,7 +90,9 @@ def _reconstruction(args: Sequence[str]) -> int:
         with progress("pictures") as report:
             print(evaluate_pictures(reconstructor, options.data, progress=report))
     else:
-        print(evaluate_shards(reconstructor, options.data, limit=options.limit))
+        # An exported network does not give its hand away.
+        hand = getattr(reconstructor.network, "hand", None)
+        print(evaluate_shards(reconstructor, options.data, hand, limit=options.limit))
     return 0
 
 

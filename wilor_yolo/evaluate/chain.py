@@ -20,7 +20,7 @@ from ..metrics.detection import best_pairs, box_iou
 from ..metrics.pose import pa_errors, relative_2d_errors
 from ..records import AnnotatedHand, PictureRecord, read_records
 from ..skeleton import RIGHT
-from .reconstruction import FINGER_JOINTS, floor_lines, true_hands
+from .reconstruction import FINGER_JOINTS, floor_lines, sure_hands
 
 __all__ = ["Chain", "ChainReport", "ChainScores", "evaluate_chain"]
 
@@ -107,7 +107,7 @@ def evaluate_chain(
     records = read_records(folder, sources)
     outcomes: dict[str, list[_Found | None]] = {}
     for number, record in enumerate(records, 1):
-        if truths := true_hands(record):
+        if truths := sure_hands(record):
             hands = chain(read_image(record.file), record.intrinsics)
             outcomes.setdefault(record.source, []).extend(_score(hands, truths, record))
         if progress:

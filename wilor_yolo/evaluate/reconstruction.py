@@ -33,7 +33,7 @@ __all__ = [
     "evaluate_pictures",
     "evaluate_shards",
     "floor_lines",
-    "true_hands",
+    "sure_hands",
 ]
 
 # All joints but the wrist and the four knuckles, whose centres every data set defines its own way.
@@ -142,8 +142,10 @@ def evaluate_shards(
         reconstructor: see `BoxReconstructor`.
         places: shards, folders or patterns.
         hand: the layer that turns true parameters into true vertices; the free hand by default.
+            Give the one that the reconstructor poses: vertices of two hands differ by millimetres.
         limit: score at most so many samples.
-        sure_3d: 3D joints of lower confidence are weak guesses and not scored.
+        sure_3d: 3D joints whose confidence is not above this are weak guesses: neither they nor
+            parameters beside them are scored.
 
     Raises:
         HandError: no samples.
@@ -156,7 +158,7 @@ def evaluate_shards(
         rebuilt = reconstructor.reconstruct_boxes(
             sample.image, sample.bbox_xyxy[None], np.array([sample.is_right]), sample.K
         )
-        certain = sample.keypoints_3d is not None and sample.keypoints_3d_confidence >= sure_3d
+        weak = sample.keypoints_3d is not None and sample.keypoints_3d_confidence <= sure_3d
         width, height = sample.bbox_xyxy[2:] - sample.bbox_xyxy[:2]
         scored.append(
             _Scored(
@@ -164,9 +166,9 @@ def evaluate_shards(
                 joints=_need(rebuilt.joints)[0],
                 keypoints=_need(rebuilt.keypoints_2d)[0],
                 vertices=_need(rebuilt.vertices)[0],
-                true_joints=sample.keypoints_3d if certain else None,
+                true_joints=None if weak else sample.keypoints_3d,
                 true_keypoints=sample.keypoints_2d,
-                true_vertices=_true_vertices(sample, hand),
+                true_vertices=None if weak else _true_vertices(sample, hand),
                 box_side=float(max(width, height)),
             )
         )
@@ -204,7 +206,7 @@ def evaluate_pictures(
     return _report(scored)
 
 
-def true_hands(record: PictureRecord) -> list[AnnotatedHand]:
+def sure_hands(record: PictureRecord) -> list[AnnotatedHand]:
     """The hands of a picture that are a yardstick: measured, else what the annotator is sure of."""
     if record.true_hand is not None:
         return [record.true_hand]
@@ -212,7 +214,7 @@ def true_hands(record: PictureRecord) -> list[AnnotatedHand]:
 
 
 def _score_picture(reconstructor: BoxReconstructor, record: PictureRecord) -> list[_Scored]:
-    truths = true_hands(record)
+    truths = sure_hands(record)
     if not truths:
         return []
     boxes = np.stack([hand.box for hand in truths]).astype(np.float32)
@@ -240,10 +242,12 @@ def _true_vertices(sample: HandSample, hand: HandLayer) -> np.ndarray | None:
     if sample.global_orient is None or sample.hand_pose is None or sample.betas is None:
         return None
     pose = np.concatenate((sample.global_orient, sample.hand_pose)).reshape(1, 16, 3)
-    rotations = roma.rotvec_to_rotmat(torch.from_numpy(pose))
+    device = hand.v_template.device
+    rotations = roma.rotvec_to_rotmat(torch.from_numpy(pose)).to(device)
+    betas = torch.from_numpy(sample.betas)[None].to(device)
     with torch.inference_mode():
-        mesh = hand(rotations[:, :1], rotations[:, 1:], torch.from_numpy(sample.betas)[None])
-    vertices = mesh.vertices[0].numpy()
+        mesh = hand(rotations[:, :1], rotations[:, 1:], betas)
+    vertices = mesh.vertices[0].cpu().numpy()
     return vertices if sample.is_right else vertices * np.array([-1, 1, 1], np.float32)
 
 

@@ -143,7 +143,8 @@ def validate(
             axis=1,
         )
         has_joints = known.joints_3d_weight.cpu().numpy() > SURE
-        has_parameters = known.has_parameters.cpu().numpy() > 0
+        # Parameters beside weak joints are a fit to one view, no truth.
+        has_parameters = has_joints & (known.has_parameters.cpu().numpy() > 0)
         columns[np.ix_(~has_joints, np.array([0, 2]))] = np.nan
         columns[np.ix_(~has_parameters, np.array([1, 4]))] = np.nan
         for key, row in zip(batch.keys, columns, strict=True):
