@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import HandError
+from .errors import NPZ_ERRORS, HandError
 from .unpickle import NUMPY_NAMES, as_plain, read_pickle
 
 __all__ = ["NpzFile", "find_picture", "read_json_file", "read_pickle_bytes", "read_pickle_file"]
@@ -102,7 +102,7 @@ class NpzFile:
                     return read_pickle_bytes(handle.read(), f"{self.path}: {name}")
             with np.load(self.path, allow_pickle=False) as arrays:
                 return arrays[name]
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except NPZ_ERRORS as error:
             raise HandError(f"{self.path}: {name} is damaged ({error}).") from None
 
 

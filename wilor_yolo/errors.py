@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["HandError", "ImageError", "WeightsError"]
+import zipfile
+import zlib
+
+__all__ = ["NPZ_ERRORS", "HandError", "ImageError", "WeightsError"]
+
+# What numpy raises at an `.npz` that is damaged, something else, or lacks an array.
+NPZ_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class HandError(Exception):

@@ -13,9 +13,9 @@ from wilor_yolo.annotate.biomechanics import (
     DEFAULT_LIMITS,
     HandLimits,
     angle_loss,
+    bone_angles,
     bone_lengths,
     bone_loss,
-    joint_angles,
     read_limits,
 )
 from wilor_yolo.errors import HandError
@@ -60,13 +60,13 @@ def test_bone_lengths_by_hand() -> None:
 
 
 def test_a_straight_hand_has_no_angles() -> None:
-    flexion, abduction = joint_angles(flat_hand())
+    flexion, abduction = bone_angles(flat_hand())
     assert flexion.abs().max() < 1e-3 and abduction.abs().max() < 1e-3
 
 
 @pytest.mark.parametrize(("flex", "side"), [(30.0, 0.0), (-20.0, 0.0), (0.0, 15.0), (60.0, -10.0)])
 def test_one_bent_knuckle(flex: float, side: float) -> None:
-    flexion, abduction = joint_angles(bend(flat_hand(), 2, flex, side))
+    flexion, abduction = bone_angles(bend(flat_hand(), 2, flex, side))
     joint = ANGLE_JOINTS.index("middle1")
     assert torch.rad2deg(flexion[0, joint]) == pytest.approx(flex, abs=0.1)
     assert torch.rad2deg(abduction[0, joint]) == pytest.approx(side, abs=0.1)
@@ -77,7 +77,7 @@ def test_one_bent_knuckle(flex: float, side: float) -> None:
 def test_angles_do_not_depend_on_where_the_hand_is() -> None:
     joints = bend(bend(flat_hand(), 1, 40, 5), 4, 20)
     moved = joints @ roma.random_rotmat(1)[0].T * 0.03 + torch.tensor([0.1, 0.2, 0.9])
-    for first, second in zip(joint_angles(joints), joint_angles(moved), strict=True):
+    for first, second in zip(bone_angles(joints), bone_angles(moved), strict=True):
         assert torch.allclose(first, second, atol=1e-3)
 
 
@@ -87,7 +87,7 @@ def test_the_free_hand_curls_to_positive_flexion() -> None:
     eye = torch.eye(3)[None]
     with torch.no_grad():
         joints = layer(eye, roma.rotvec_to_rotmat(mean), torch.zeros(1, 10)).joints
-    flexion, _ = joint_angles(joints)
+    flexion, _ = bone_angles(joints)
     for finger in ("index", "middle", "ring", "pinky"):
         assert flexion[0, ANGLE_JOINTS.index(f"{finger}2")] > 0.2
     limits = read_limits()

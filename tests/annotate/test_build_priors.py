@@ -7,7 +7,7 @@ import pytest
 
 from wilor_yolo.annotate.biomechanics import read_limits
 from wilor_yolo.annotate.build_priors import build, read_npz, read_shards
-from wilor_yolo.annotate.mesh_prior import load_prior
+from wilor_yolo.annotate.mesh_prior import load_mesh_prior
 from wilor_yolo.errors import HandError
 from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.samples import HandSample
@@ -26,6 +26,9 @@ def test_library_of_an_npz(tmp_path: Path) -> None:
     assert poses.shape == (5, 15, 3) and betas.std() > 0.5 and np.abs(betas).max() <= 2.5
     np.savez(path, hand_pose=np.zeros((5, 9)))
     with pytest.raises(HandError, match=r"not \(N, 45\)"):
+        read_npz(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(HandError, match="no pose library"):
         read_npz(path)
     np.savez(path, other=np.zeros(3))
     with pytest.raises(HandError, match="no pose library"):
@@ -54,13 +57,14 @@ def test_both_files_are_written_and_fit_the_library(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     library = (
         (
-            load_prior().poses.numpy()[rng.choice(40, 150)] + rng.normal(size=(150, 15, 3)) * 0.05
+            load_mesh_prior().poses.numpy()[rng.choice(40, 150)]
+            + rng.normal(size=(150, 15, 3)) * 0.05
         ).astype(np.float32),
         rng.normal(size=(150, 10)).astype(np.float32),
     )
     prior_path, limits_path = tmp_path / "p" / "prior.npz", tmp_path / "l" / "limits.yaml"
     build(library, HandLayer.free(), prior_path, limits_path, "a test")
-    prior, limits = load_prior(prior_path), read_limits(limits_path)
+    prior, limits = load_mesh_prior(prior_path), read_limits(limits_path)
     assert prior.source == "a test" and "percentile of a test" in limits.source
     assert 5 <= prior.d <= 80 and 20 <= len(prior.poses) <= 48
     assert (limits.bones[:, 0] < limits.bones[:, 1]).all()

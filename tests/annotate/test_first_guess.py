@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from wilor_yolo.annotate.first_guess import guess, make_templates, ray_rotation
-from wilor_yolo.annotate.mesh_prior import load_prior
+from wilor_yolo.annotate.first_guess import axis_to_ray, guess, make_templates
+from wilor_yolo.annotate.mesh_prior import load_mesh_prior
 from wilor_yolo.mano.layer import HandLayer
 
 
-def test_ray_rotation_carries_the_axis_to_the_ray() -> None:
+def test_axis_to_ray_carries_the_axis_to_the_ray() -> None:
     K = torch.tensor([[500.0, 0, 320], [0, 400.0, 240], [0, 0, 1]])
     pixels = torch.tensor([[320.0, 240.0], [900.0, 20.0], [-300.0, 600.0]])
-    rotation = ray_rotation(pixels, K)
+    rotation = axis_to_ray(pixels, K)
     rays = torch.stack(
         ((pixels[:, 0] - 320) / 500, (pixels[:, 1] - 240) / 400, torch.ones(3)), dim=1
     )
@@ -25,7 +25,7 @@ def test_ray_rotation_carries_the_axis_to_the_ray() -> None:
 
 
 def test_a_turned_scaled_moved_template_is_found_again() -> None:
-    templates = make_templates(HandLayer.free(), load_prior())
+    templates = make_templates(HandLayer.free(), load_mesh_prior())
     assert torch.allclose(torch.linalg.det(templates.rotations[:96]), torch.ones(96), atol=1e-5)
     K = torch.tensor([[[800.0, 0, 320], [0, 800.0, 240], [0, 0, 1]]])
     angle = torch.tensor(0.7)

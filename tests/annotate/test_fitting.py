@@ -7,7 +7,7 @@ import pytest
 import roma
 import torch
 
-from wilor_yolo.annotate.first_guess import ray_rotation
+from wilor_yolo.annotate.first_guess import axis_to_ray
 from wilor_yolo.annotate.fitted import FittedHands
 from wilor_yolo.annotate.fitting import FitSettings, HandFitter, Stage, Weights
 from wilor_yolo.errors import HandError
@@ -177,8 +177,8 @@ def test_a_3d_guess_tells_depth_orders_apart(fitter: HandFitter, truth: tuple) -
     short = HandFitter(fitter.layer, fitter.prior, fitter.limits, SHORT)
     K6 = np.repeat(K[None], 6, 0)
     middle = torch.tensor(keypoints[..., :2].mean(1), dtype=torch.float32)
-    to_ray = ray_rotation(middle, torch.tensor(K6)).numpy()
-    hint = np.einsum("nij,nki->nkj", to_ray, joints - joints.mean(1, keepdims=True)) * 3.0
+    turn = axis_to_ray(middle, torch.tensor(K6)).numpy()
+    hint = np.einsum("nij,nki->nkj", turn, joints - joints.mean(1, keepdims=True)) * 3.0
     hint[5] = np.nan
     errors = []
     for hints in (hint, hint * [1, 1, -1], None):

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from wilor_yolo.annotate.mesh_prior import HandPrior, fit_mesh_prior, load_prior, save_prior
+from wilor_yolo.annotate.mesh_prior import (
+    DEFAULT_PRIOR,
+    HandPrior,
+    fit_mesh_prior,
+    load_mesh_prior,
+    save_mesh_prior,
+)
 from wilor_yolo.errors import WeightsError
+from wilor_yolo.weights_dir import shipped
 
 POSES = np.zeros((2, 15, 3), np.float32)
 
@@ -53,8 +60,8 @@ def test_saved_and_read_again(tmp_path: Path) -> None:
     meshes, _ = made()
     prior = fit_mesh_prior(meshes, POSES, source="made up")
     path = tmp_path / "prior.npz"
-    save_prior(prior, path)
-    again = load_prior(path)
+    save_mesh_prior(prior, path)
+    again = load_mesh_prior(path)
     assert (again.d, again.source) == (prior.d, "made up")
     assert torch.allclose(again.basis @ again.basis.T, torch.eye(again.d), atol=1e-5)
     mesh = torch.tensor(meshes[:3], dtype=torch.float32) + 0.01 * torch.randn(3, 778, 3)
@@ -63,7 +70,7 @@ def test_saved_and_read_again(tmp_path: Path) -> None:
 
 
 def test_the_shipped_one() -> None:
-    prior = load_prior()
+    prior = load_mesh_prior()
     assert isinstance(prior, HandPrior) and 10 <= prior.d <= 40 and len(prior.poses) >= 16
     assert 0 < prior.floor**0.5 < 0.003  # metres
 
@@ -71,10 +78,17 @@ def test_the_shipped_one() -> None:
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     with pytest.raises(WeightsError, match="does not exist"):
-        load_prior(path)
+        load_mesh_prior(path)
+    whole = shipped(DEFAULT_PRIOR).read_bytes()
+    spoilt = bytearray(whole)
+    spoilt[len(whole) // 3 : len(whole) // 3 + 50] = bytes(50)
+    for content in (whole[: len(whole) // 2], spoilt, b""):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="no hand prior"):
+            load_mesh_prior(path)
     np.savez(path, a=np.zeros(3))
     with pytest.raises(WeightsError, match="no hand prior"):
-        load_prior(path)
+        load_mesh_prior(path)
     np.savez(path, mean=np.zeros(9), basis=np.zeros((2, 9)), floor=0, poses=POSES, source="")
     with pytest.raises(WeightsError, match="another mesh"):
-        load_prior(path)
+        load_mesh_prior(path)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wilor_yolo.annotate.mesh_prior import load_prior as load_mesh_prior
+from wilor_yolo.annotate.mesh_prior import load_mesh_prior
 from wilor_yolo.cli.main import main
 from wilor_yolo.reconstruct.priors import load_prior
 from wilor_yolo.samples import HandSample

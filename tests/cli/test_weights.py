@@ -36,6 +36,9 @@ def test_info_of_networks(
 def test_info_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "info", f"file={tmp_path / 'gone.pt'}"]) == 2
     assert "gone.pt does not exist" in capsys.readouterr().err
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    assert main(["weights", "info", f"file={tmp_path / 'bad.npz'}"]) == 2
+    assert "bad.npz is damaged" in capsys.readouterr().err
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     assert main(["weights", "info", f"file={tmp_path / 'bad.safetensors'}"]) == 2
     assert "bad.safetensors is damaged" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from wilor_yolo.mano.files import (
     repair_left_shapedirs,
 )
 from wilor_yolo.reconstruct.released import load_released_hand_model
+from wilor_yolo.weights_dir import FREE_HAND, shipped
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "released"
 
@@ -128,6 +129,16 @@ def test_damaged_and_other_pickles_are_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"m\.pkl"):
         load_hand_model(path)
+
+
+def test_damaged_arrays_are_refused(tmp_path):
+    whole, path = shipped(FREE_HAND).read_bytes(), tmp_path / "m.npz"
+    spoilt = bytearray(whole)
+    spoilt[len(whole) // 3 : len(whole) // 3 + 50] = bytes(50)
+    for content in (b"", whole[: len(whole) // 2], spoilt):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"m\.npz is not a readable \.npz"):
+            load_hand_model(path)
 
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.99])

@@ -29,9 +29,9 @@ __all__ = [
     "DEFAULT_LIMITS",
     "HandLimits",
     "angle_loss",
+    "bone_angles",
     "bone_lengths",
     "bone_loss",
-    "joint_angles",
     "read_limits",
 ]
 
@@ -74,7 +74,7 @@ def bone_lengths(joints: Tensor) -> Tensor:
     return (joints[:, _ENDS] - joints[:, _STARTS]).norm(dim=-1)
 
 
-def joint_angles(joints: Tensor) -> tuple[Tensor, Tensor]:
+def bone_angles(joints: Tensor) -> tuple[Tensor, Tensor]:
     """Flexion and abduction of the 15 joints, in the order of `ANGLE_JOINTS`.
 
     The frame of a finger's first joint has its z along the palm bone (wrist to that joint), its y
@@ -82,6 +82,10 @@ def joint_angles(joints: Tensor) -> tuple[Tensor, Tensor]:
     least rotation that lays its z along the bone between them. In its joint's frame a bone has a
     flexion (from z towards y, positive towards the palm) and an abduction (from the y-z plane
     towards x, towards the little finger's side of a right hand).
+
+    Not the angles of :func:`wilor_yolo.joint_angles.joint_angles`, which are read off a model's
+    rotations, in degrees, are zero in the flat hand and count a spread finger away from the middle
+    one. Zero here is a bone in line with the one before it, and one direction counts for all.
 
     Args:
         joints: (B, 21, 3) of **right** hands, any position and orientation, any unit.
@@ -115,7 +119,7 @@ def bone_loss(joints: Tensor, limits: HandLimits) -> Tensor:
 
 def angle_loss(joints: Tensor, limits: HandLimits) -> Tensor:
     """L_A (B,): mean over the joints of how far flexion and abduction are outside, radians."""
-    flexion, abduction = joint_angles(joints)
+    flexion, abduction = bone_angles(joints)
     outside = _outside(flexion, limits.flexion) + _outside(abduction, limits.abduction)
     return outside.mean(-1)
 

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 import yaml
 
-from ..errors import HandError
+from ..errors import NPZ_ERRORS, HandError
 from ..mano.files import load_hand_model
 from ..mano.layer import HandLayer
 from ..shards import find_shards, read_shard
 from ..whole_files import write_text
-from .biomechanics import ANGLE_JOINTS, BONES, DEFAULT_LIMITS, bone_lengths, joint_angles
-from .mesh_prior import fit_mesh_prior, save_prior
+from .biomechanics import ANGLE_JOINTS, BONES, DEFAULT_LIMITS, bone_angles, bone_lengths
+from .mesh_prior import fit_mesh_prior, save_mesh_prior
 
 __all__ = ["PoseLibrary", "build", "posed", "read_npz", "read_shards"]
 
@@ -45,7 +45,7 @@ def read_npz(path: str | Path, seed: int = 0) -> PoseLibrary:
         with np.load(path, allow_pickle=False) as data:
             pose = np.asarray(data["hand_pose"], np.float32)
             betas = np.asarray(data["betas"], np.float32) if "betas" in data.files else None
-    except (OSError, KeyError, ValueError) as error:
+    except NPZ_ERRORS as error:
         raise HandError(f"{path} is no pose library with hand_pose (N, 45): {error}.") from None
     pose = pose.reshape(len(pose), -1)
     if pose.shape[1] == 48:  # with the global orientation in front, as MANO writes it
@@ -103,8 +103,8 @@ def build(
     vertices, joints = posed(layer, library)
     starts = _cluster_centres(library[0], _STARTS, seed)
     prior = fit_mesh_prior(vertices, starts, source=source)
-    save_prior(prior, prior_path)
-    flexion, abduction = (angle.rad2deg().numpy() for angle in joint_angles(joints))
+    save_mesh_prior(prior, prior_path)
+    flexion, abduction = (angle.rad2deg().numpy() for angle in bone_angles(joints))
     lengths = bone_lengths(joints).numpy() * 1000
     low, high = PERCENTILES
     data = {

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..mano.layer import HandLayer
 from .mesh_prior import HandPrior
 
-__all__ = ["Start", "Templates", "guess", "make_templates", "ray_rotation"]
+__all__ = ["Start", "Templates", "axis_to_ray", "guess", "make_templates"]
 
 _VIEWS = 96
 _APART = np.deg2rad(40)  # starts of one hand differ by at least this in orientation
@@ -99,13 +99,14 @@ def guess(
     wrist = torch.stack((place.real, place.imag, depth), dim=-1)
     angle = torch.angle(picked)
     turn = _about_z(angle)
-    rays = ray_rotation(wrist[..., :2], intrinsics[:, None])
+    rays = axis_to_ray(wrist[..., :2], intrinsics[:, None])
     return Start(rays @ turn @ templates.rotations[chosen], wrist, templates.poses[chosen])
 
 
-def ray_rotation(pixels: Tensor, intrinsics: Tensor) -> Tensor:
-    """The least rotations (..., 3, 3) from the optical axis to the rays of pixels (..., 2).
+def axis_to_ray(pixels: Tensor, intrinsics: Tensor) -> Tensor:
+    """The least rotations (..., 3, 3) that turn the optical axis onto the rays of pixels (..., 2).
 
+    Transposed they carry points from the camera frame to the frames that look along the rays.
     A hand off the middle of the picture is seen from the side: what looks frontal there is turned.
     """
     x = (pixels[..., 0] - intrinsics[..., 0, 2]) / intrinsics[..., 0, 0]

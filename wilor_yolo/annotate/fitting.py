@@ -25,10 +25,10 @@ from ..errors import HandError
 from ..geometry import matrix_to_rotation_6d, mirror_points, rotation_6d_to_matrix
 from ..mano.layer import HandLayer
 from .biomechanics import HandLimits, angle_loss, bone_loss, read_limits
-from .first_guess import Templates, guess, make_templates, ray_rotation
+from .first_guess import Templates, axis_to_ray, guess, make_templates
 from .fit_settings import FitSettings, Stage, Weights
 from .fitted import ACCEPTED, FittedHands
-from .mesh_prior import HandPrior, load_prior
+from .mesh_prior import HandPrior, load_mesh_prior
 
 __all__ = ["FitSettings", "HandFitter", "Stage", "Weights"]
 
@@ -83,7 +83,7 @@ class HandFitter:
         batch: int = 128,
     ) -> None:
         self.layer = (layer or HandLayer.free()).to(device)
-        self.prior = (prior or load_prior()).to(device)
+        self.prior = (prior or load_mesh_prior()).to(device)
         self.limits = (limits or read_limits()).to(device)
         self.settings = settings or FitSettings()
         self.device = device
@@ -195,7 +195,7 @@ class HandFitter:
             tensor(K),
             _normalised(tensor(hints)),
             tensor(hinted),
-            ray_rotation(tensor(middle), tensor(K)).transpose(1, 2),
+            axis_to_ray(tensor(middle), tensor(K)).transpose(1, 2),
         )
 
     def _pose(self, values: dict[str, Tensor], target: _Target) -> _Posed:

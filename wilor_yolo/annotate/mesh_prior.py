@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import NPZ_ERRORS, WeightsError
 from ..skeleton import NUM_VERTICES
 from ..weights_dir import shipped
 from ..whole_files import replacing
 
-__all__ = ["DEFAULT_PRIOR", "HandPrior", "fit_mesh_prior", "load_prior", "save_prior"]
+__all__ = ["DEFAULT_PRIOR", "HandPrior", "fit_mesh_prior", "load_mesh_prior", "save_mesh_prior"]
 
 DEFAULT_PRIOR = "annotate/hand_prior.npz"
 
@@ -99,7 +99,7 @@ def fit_mesh_prior(
     )
 
 
-def save_prior(prior: HandPrior, path: str | Path) -> None:
+def save_mesh_prior(prior: HandPrior, path: str | Path) -> None:
     """Write an `.npz` (float16 for the basis), whole or not at all."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
@@ -113,7 +113,7 @@ def save_prior(prior: HandPrior, path: str | Path) -> None:
         )
 
 
-def load_prior(path: str | Path | None = None) -> HandPrior:
+def load_mesh_prior(path: str | Path | None = None) -> HandPrior:
     """Read a prior; None for the one that ships with us (of the free hand).
 
     Raises:
@@ -130,7 +130,7 @@ def load_prior(path: str | Path | None = None) -> HandPrior:
                 torch.tensor(data[name].astype(np.float32)) for name in ("mean", "basis", "poses")
             )
             floor, source = float(data["floor"]), str(data["source"])
-    except (KeyError, ValueError, OSError, EOFError) as error:
+    except NPZ_ERRORS as error:
         raise WeightsError(f"{path} is no hand prior: {error}.") from None
     if mean.shape != (NUM_VERTICES * 3,) or basis.ndim != 2 or basis.shape[1] != len(mean):
         raise WeightsError(f"{path} is a prior of another mesh: {tuple(basis.shape)}.")

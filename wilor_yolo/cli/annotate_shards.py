@@ -85,13 +85,13 @@ def make_fitter(options: _ModelKeys) -> HandFitter:
     """The fitter that the keys ask for."""
     from ..annotate.biomechanics import read_limits
     from ..annotate.fitting import FitSettings, HandFitter
-    from ..annotate.mesh_prior import load_prior
+    from ..annotate.mesh_prior import load_mesh_prior
     from ..mano.files import load_hand_model
     from ..mano.layer import HandLayer
 
     return HandFitter(
         HandLayer(load_hand_model(options.hand_model)),
-        load_prior(options.prior),
+        load_mesh_prior(options.prior),
         read_limits(options.limits),
         FitSettings(projection=options.projection),
         options.device,

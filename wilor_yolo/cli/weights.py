@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import HandError, WeightsError
+from ..errors import NPZ_ERRORS, HandError, WeightsError
 from ..whole_files import replacing
 from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
 from .verbs import choose
@@ -144,8 +144,11 @@ def _facts(path: Path) -> dict[str, object]:
     if path.suffix == ".npz":
         import numpy as np
 
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = ", ".join(sorted(archive.files))
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = ", ".join(sorted(archive.files))
+        except NPZ_ERRORS as error:
+            raise WeightsError(f"{path} is damaged or no .npz file: {error}.") from None
         return {"kind": "arrays", "names": arrays}
     return {}
 

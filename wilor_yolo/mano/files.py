@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import WeightsError
+from ..errors import NPZ_ERRORS, WeightsError
 from ..skeleton import MANO_PARENTS, NUM_VERTICES
 from ..unpickle import NUMPY_NAMES, Name, PickledArray, Record, SparseColumns, read_pickle
 from ..weights_dir import FREE_HAND, shipped
@@ -76,7 +76,7 @@ def load_hand_model(path: str | Path | None = None, side: str = "right") -> Hand
         try:
             with np.load(path, allow_pickle=False) as archive:
                 data: dict[str, Any] = {key: archive[key] for key in archive.files}
-        except (ValueError, OSError, EOFError) as error:
+        except NPZ_ERRORS as error:
             raise WeightsError(f"{path} is not a readable .npz hand model: {error}") from error
     else:
         data = _read_pickle(path)
