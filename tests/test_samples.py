@@ -84,6 +84,10 @@ def test_mirror_law():
         (dict(bbox_xyxy=np.array([0, 0, np.nan, 1])), "NaN"),
         (dict(key="a.b"), "dots"),
         (dict(image=np.zeros((4, 4, 3), np.float32)), "uint8"),
+        (dict(is_right="false"), "is_right"),
+        (dict(keypoints_3d_confidence=float("nan")), "keypoints_3d_confidence holds NaN"),
+        (dict(keypoints_3d_confidence=7), "keypoints_3d_confidence must lie in 0..1"),
+        (dict(keypoints_3d_confidence="sure"), "keypoints_3d_confidence holds something else"),
     ],
 )
 def test_bad_samples_are_refused(change, words):
@@ -106,3 +110,35 @@ def test_damaged_and_unknown_labels_are_named():
     del label["bbox_xyxy"]
     with pytest.raises(HandError, match="bbox_xyxy"):
         EncodedSample("a_0", good.jpeg, json.dumps(label).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (dict(bbox_xyxy=[1, 2, [3], 4]), "bbox_xyxy must be .* got ragged rows"),
+        (dict(bbox_xyxy=[1, 2, "x", 4]), "bbox_xyxy holds something else than numbers"),
+        (dict(bbox_xyxy={"x": 1}), "bbox_xyxy holds something else"),
+        (dict(K=[[1, 2, 3]] * 2 + [[1, 2, None]]), "K holds something else"),
+        (dict(is_right=1), "is_right must be true or false"),
+    ],
+)
+def test_malformed_labels_are_named(change, words):
+    good = make_sample().encode()
+    label = json.dumps(json.loads(good.label) | change).encode()
+    with pytest.raises(HandError, match=f"sample a_0: {words}"):
+        EncodedSample("a_0", good.jpeg, label).decode()
+
+
+def test_parameters_are_read_without_the_picture():
+    sample = make_sample()
+    pose, betas = EncodedSample("a_0", b"", sample.encode().label).read_parameters()
+    np.testing.assert_allclose(pose, sample.hand_pose, atol=1e-6)
+    np.testing.assert_allclose(betas, sample.betas, atol=1e-6)
+    assert make_sample(full=False).encode().read_parameters() is None
+    label = json.loads(sample.encode().label)
+    for change, words in (
+        (dict(hand_pose=[float("nan")] * 45), "NaN"),
+        (dict(betas=[0.0] * 9), "betas must be"),
+    ):
+        with pytest.raises(HandError, match=f"a_0: .*{words}"):
+            EncodedSample("a_0", b"", json.dumps(label | change).encode()).read_parameters()

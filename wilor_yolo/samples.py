@@ -88,12 +88,12 @@ class HandSample:
                 if name in _REQUIRED:
                     raise HandError(f"sample {self.key}: {name} is missing")
                 continue
-            value = np.asarray(value, dtype=np.float32)
-            if value.shape != shape:
-                raise HandError(f"sample {self.key}: {name} must be {shape}, got {value.shape}")
-            if not np.isfinite(value).all():
-                raise HandError(f"sample {self.key}: {name} holds NaN or infinity")
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, _numbers(self.key, name, value, shape))
+        if not isinstance(self.is_right, (bool, np.bool_)):
+            raise HandError(f"sample {self.key}: is_right must be true or false")
+        weight = self.keypoints_3d_confidence
+        if not 0 <= _numbers(self.key, "keypoints_3d_confidence", weight, ()) <= 1:
+            raise HandError(f"sample {self.key}: keypoints_3d_confidence must lie in 0..1")
         present = [getattr(self, name) is not None for name in _PARAMETERS]
         if any(present) and not all(present):
             raise HandError(f"sample {self.key}: give all of {', '.join(_PARAMETERS)} or none")
@@ -173,7 +173,7 @@ class EncodedSample:
         """Decode into a `HandSample`.
 
         Raises:
-            HandError: the JPEG or JSON is damaged; the message names the sample.
+            HandError: JPEG, JSON or a label in it is damaged; the message names the sample.
         """
         label = self._read_label()
         known = {field.name for field in fields(HandSample)} - {"image", "key"}
@@ -189,6 +189,20 @@ class EncodedSample:
             raise HandError(f"sample {self.key}: the JPEG is damaged")
         return HandSample(image=image, key=self.key, **label)
 
+    def read_parameters(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """`hand_pose` (45,) and `betas` (10,) or None, float32; the picture is not decoded.
+
+        Raises:
+            HandError: as :meth:`decode`, of the label.
+        """
+        label = self._read_label()
+        if label.get("hand_pose") is None or label.get("betas") is None:
+            return None
+        pose, betas = (
+            _numbers(self.key, name, label[name], _SHAPES[name]) for name in ("hand_pose", "betas")
+        )
+        return pose, betas
+
     def _read_label(self) -> dict[str, Any]:
         try:
             label = json.loads(self.label)
@@ -197,6 +211,22 @@ class EncodedSample:
         if not isinstance(label, dict):
             raise HandError(f"sample {self.key}: the JSON label is not an object")
         return label
+
+
+def _numbers(key: str, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A label as float32, or an error that names sample and label."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of unequal length
+        raise HandError(f"sample {key}: {name} must be {shape}, got ragged rows") from None
+    if array.dtype.kind not in "iuf":
+        raise HandError(f"sample {key}: {name} holds something else than numbers")
+    if array.shape != shape:
+        raise HandError(f"sample {key}: {name} must be {shape}, got {array.shape}")
+    array = array.astype(np.float32, copy=False)
+    if not np.isfinite(array).all():
+        raise HandError(f"sample {key}: {name} holds NaN or infinity")
+    return array
 
 
 def _check_key(key: str) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import math
+
 import numpy as np
 import pytest
 import roma
@@ -7,6 +10,7 @@ import torch
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.reconstruct.priors import collect_prior, draw_prior, load_prior, save_prior
+from wilor_yolo.samples import EncodedSample
 
 
 def test_prior_takes_samples_with_parameters_only(make_hand):
@@ -22,6 +26,20 @@ def test_prior_takes_samples_with_parameters_only(make_hand):
     rows = roma.rotmat_to_rotvec(poses).reshape(8, 45)
     nearest = (rows[:, None] - torch.from_numpy(prior[None, :, :45])).abs().amax(-1).amin(1)
     assert nearest.max() < 1e-4
+
+
+def test_bad_rows_are_refused_and_named(make_hand):
+    good = make_hand("good").encode()
+    label = json.loads(good.label)
+    for change, words in (
+        ({"hand_pose": [math.nan] * 45}, "hand_pose holds NaN"),  # JSON as Python writes it
+        ({"betas": [0.0] * 9}, "betas must be"),
+    ):
+        bad = EncodedSample("bad", good.jpeg, json.dumps(label | change).encode())
+        with pytest.raises(HandError, match=f"sample bad: {words}"):
+            collect_prior([good, bad])
+    with pytest.raises(HandError, match="sample torn: the JSON"):
+        collect_prior([good, EncodedSample("torn", good.jpeg, good.label[:-9])])
 
 
 def test_a_large_set_is_drawn_from_evenly(make_hand):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,22 +25,25 @@ def collect_prior(samples: Iterable[EncodedSample], most: int = 5000) -> np.ndar
 
     Where there are more, M of them at random (always the same), in their order. M is 0 when no
     sample has parameters; there is no adversarial loss then.
+
+    Raises:
+        HandError: a label is damaged or holds numbers that are not finite; it names the sample.
     """
     rng = np.random.default_rng(0)
-    kept: list[tuple[int, list[float]]] = []
+    kept: list[tuple[int, np.ndarray]] = []
     seen = 0
     for sample in samples:
-        label = json.loads(sample.label)
-        if label.get("hand_pose") is None or label.get("betas") is None:
+        parameters = sample.read_parameters()
+        if parameters is None:
             continue
-        row = (seen, [*label["hand_pose"], *label["betas"]])
+        row = (seen, np.concatenate(parameters))
         # Reservoir sampling: every sample has the same chance, in one pass.
         if len(kept) < most:
             kept.append(row)
         elif (place := int(rng.integers(0, seen + 1))) < most:
             kept[place] = row
         seen += 1
-    rows = [row for _, row in sorted(kept)]
+    rows = [row for _, row in sorted(kept, key=lambda item: item[0])]
     return np.array(rows, np.float32).reshape(-1, NUM_POSE + 10)
 
 
