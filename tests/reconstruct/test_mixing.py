@@ -11,7 +11,8 @@ from wilor_yolo.reconstruct.augment import AugmentConfig
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.loader import BatchLoader
 from wilor_yolo.reconstruct.mixing import DataGroup, MixSchedule, SampleStore
-from wilor_yolo.shards import write_shards
+from wilor_yolo.samples import EncodedSample
+from wilor_yolo.shards import read_shard, write_shards
 
 
 def test_shares_are_exact_and_even():
@@ -81,6 +82,49 @@ def test_store_reads_limits_and_rescans(folders, tmp_path, make_hand):
     assert SampleStore(before.groups, before.shards).sizes == (1,)
 
 
+def test_a_limited_store_takes_an_equal_share_of_each_shard(tmp_path, make_hand, monkeypatch):
+    hand = make_hand("x", size=(16, 16)).encode(quality=10)
+    counts = {"a": 12, "b": 12, "c": 2}
+    for name, count in counts.items():
+        samples = [EncodedSample(f"{name}{i}", hand.jpeg, hand.label) for i in range(count)]
+        write_shards(samples, tmp_path / "set", name)
+
+    def keys(limit, place="set"):
+        store = SampleStore([DataGroup(str(tmp_path / place))], limit=limit)
+        for i, sample in enumerate(store.samples()):
+            assert store.shard_of(0, i).name[0] == sample.key[0]
+        return [sample.key for sample in store.samples()]
+
+    # The short shard's rest comes from the others; a share is spread over its shard.
+    assert keys(10) == ["a0", "a4", "a7", "a11", "b0", "b4", "b7", "b11", "c0", "c1"]
+    assert Counter(key[0] for key in keys(16)) == {"a": 7, "b": 7, "c": 2}
+    assert keys(2) == ["a0", "c0"] and keys(2) == keys(2)
+    assert len(keys(26)) == len(keys(100)) == 26
+    # One shard: spread over the whole of it.
+    (tmp_path / "one").mkdir()
+    (tmp_path / "set" / "a-000000.tar").rename(tmp_path / "one" / "a.tar")
+    assert keys(3, "one") == ["a0", "a6", "a11"]
+    # No more shards are read than samples are wanted.
+    read = []
+    monkeypatch.setattr(
+        "wilor_yolo.reconstruct.mixing.read_shard",
+        lambda path, strict: read.append(path.name) or read_shard(path, strict),
+    )
+    assert keys(1) == ["b0"] and read == ["b-000000.tar"]
+
+
+def test_checked_names_bad_samples_and_their_shards(tmp_path, make_hand):
+    good = make_hand("good").encode()
+    bad = EncodedSample("bad", good.jpeg[:30], good.label)
+    (shard,) = write_shards([bad, good], tmp_path)
+    store = SampleStore([DataGroup(str(tmp_path))])
+    with pytest.raises(HandError, match=f"{shard}: sample bad: the JPEG.*on_bad=skip"):
+        list(store.checked(EncodedSample.decode, strict=True))
+    with pytest.warns(UserWarning, match=f"{shard}: sample bad: the JPEG is damaged; skipped"):
+        kept = list(store.checked(EncodedSample.decode, strict=False))
+    assert [sample.key for sample in kept] == ["good"]
+
+
 NETWORK = NetworkConfig(image_size=32, visible=1.0, patch_size=16, box_scale=1.5)
 
 
@@ -138,8 +182,6 @@ def test_loader_picks_up_new_shards_at_the_boundary(tmp_path, make_hand):
 
 
 def test_damaged_sample_is_named(tmp_path, make_hand):
-    from wilor_yolo.samples import EncodedSample
-
     good = make_hand("good").encode()
     write_shards([EncodedSample("bad", good.jpeg[:30], good.label)], tmp_path)
     loader = _loader(SampleStore([DataGroup(str(tmp_path))]), batch_size=1)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,8 @@ class SampleStore:
             groups: at least one.
             shards: per group, exactly these shards instead of what lies on disk now (resume);
                 those that are gone are named in a warning and left out.
-            limit: read at most this many samples a group (validation).
+            limit: keep at most this many samples a group (validation), an equal share of each
+                shard, spread over it.
             known: shards already in memory.
             strict: a torn shard is an error; else a warning names it and its whole samples are
                 taken.
@@ -74,25 +75,13 @@ class SampleStore:
         self._numbers: list[np.ndarray] = []  # of each sample's shard
         for i, group in enumerate(self.groups):
             paths = find_shards(group.path) if shards is None else self._present(shards[i])
-            samples: list[EncodedSample] = []
-            counts: list[int] = []
-            for path in paths:
-                if path not in self._known:
-                    self._known[path] = list(read_shard(path, strict))
-                samples.extend(self._known[path])
-                counts.append(len(self._known[path]))
-                if limit is not None and len(samples) >= limit:
-                    break
+            parts = self._read(paths) if limit is None else self._shares(paths, limit)
+            samples = [sample for part in parts for sample in part]
             if not samples:
                 raise HandError(f"{group.path}: no samples; give a folder that holds .tar shards.")
             self.shards.append(paths)
-            numbers = np.repeat(np.arange(len(counts)), counts)
-            # A limited store takes samples spread over the group, not its beginning.
-            if limit is not None and len(samples) > limit:
-                chosen = np.linspace(0, len(samples) - 1, limit).round().astype(int)
-                samples, numbers = [samples[j] for j in chosen], numbers[chosen]
             self._samples.append(samples)
-            self._numbers.append(numbers)
+            self._numbers.append(np.repeat(np.arange(len(parts)), [len(part) for part in parts]))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -113,6 +102,27 @@ class SampleStore:
     def samples(self) -> list[EncodedSample]:
         """All samples, group by group."""
         return [sample for samples in self._samples for sample in samples]
+
+    def checked(
+        self, check: Callable[[EncodedSample], object], strict: bool
+    ) -> Iterator[EncodedSample]:
+        """The samples that a check lets pass, group by group.
+
+        Args:
+            check: raises HandError for a bad one.
+            strict: the first bad one is an error; else a warning names each. Both with its shard.
+        """
+        for group, samples in enumerate(self._samples):
+            for place, sample in enumerate(samples):
+                try:
+                    check(sample)
+                except HandError as error:
+                    message = f"{self.shard_of(group, place)}: {error}"
+                    if strict:
+                        raise HandError(f"{message}; on_bad=skip goes on without it.") from None
+                    warnings.warn(f"{message}; skipped", stacklevel=2)
+                else:
+                    yield sample
 
     def listing(self) -> list[list[Path]]:
         """Per group the shards it has, and then those that have appeared since."""
@@ -145,6 +155,31 @@ class SampleStore:
                     digest.update(part)
         return digest.hexdigest()[:12]
 
+    def _read(self, paths: Sequence[Path]) -> list[list[EncodedSample]]:
+        for path in paths:
+            if path not in self._known:
+                self._known[path] = list(read_shard(path, self._strict))
+        return [self._known[path] for path in paths]
+
+    def _shares(self, paths: Sequence[Path], limit: int) -> list[list[EncodedSample]]:
+        """Per shard its share of `limit` samples; what short shards lack, the others give.
+
+        A tar has no index, so a shard is read to its end to spread the share over it; but at
+        most `limit` shards are, twice only those that give more, and only shares are kept.
+        """
+        parts: list[list[EncodedSample]] = [[] for _ in paths]
+        used = np.linspace(0, len(paths) - 1, min(len(paths), limit)).round().astype(int)
+        counts = []
+        for number in used:
+            samples = list(read_shard(paths[number], self._strict))
+            counts.append(len(samples))
+            parts[number] = _spread(samples, -(-limit // len(used)))
+        for number, share in zip(used, _even_shares(counts, limit), strict=True):
+            enough = share <= len(parts[number])
+            samples = parts[number] if enough else list(read_shard(paths[number], self._strict))
+            parts[number] = _spread(samples, share)
+        return parts
+
     def _present(self, paths: Sequence[Path]) -> list[Path]:
         gone = [path for path in paths if path not in self._known and not path.is_file()]
         if gone:
@@ -154,6 +189,22 @@ class SampleStore:
                 stacklevel=3,
             )
         return [path for path in paths if path not in gone]
+
+
+def _spread(samples: list[EncodedSample], count: int) -> list[EncodedSample]:
+    """At most `count` of them, evenly."""
+    chosen = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
+    return [samples[i] for i in chosen]
+
+
+def _even_shares(counts: Sequence[int], limit: int) -> list[int]:
+    """How many each gives so that they are `limit` together, or all, and as equal as can be."""
+    shares = [0] * len(counts)
+    left = limit
+    for done, i in enumerate(sorted(range(len(counts)), key=lambda i: counts[i])):
+        shares[i] = min(counts[i], left // (len(counts) - done))
+        left -= shares[i]
+    return shares
 
 
 class MixSchedule:
