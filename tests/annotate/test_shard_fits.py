@@ -14,8 +14,9 @@ from wilor_yolo.cli.main import main
 from wilor_yolo.errors import HandError
 from wilor_yolo.geometry import mirror_points, project
 from wilor_yolo.mano.layer import HandLayer
+from wilor_yolo.reconstruct.ray import ray_rotation
 from wilor_yolo.samples import HandSample
-from wilor_yolo.shards import read_shard, write_shards
+from wilor_yolo.shards import iterate_samples, read_shard, write_shards
 
 STAGES = (
     Stage(("orient", "wrist"), 20, 0.05, 1),
@@ -89,6 +90,55 @@ def test_accepted_fits_project_on_the_landmarks(shards: Path, tmp_path: Path) ->
 
     again = fit_shards(shards, out, fitter, report=lines.append)
     assert again.counts == {"shards done before": 1} and len(lines) == 1
+
+
+def measured(key: str, is_right: bool) -> HandSample:
+    """A hand with measured joints far from the middle of its camera."""
+    K = np.array([[300, 0, 95], [0, 300, 95], [0, 0, 1.0]])
+    with torch.no_grad():
+        pose = torch.eye(3).expand(1, 15, 3, 3)
+        turn = roma.rotvec_to_rotmat(torch.tensor([[1.2, 0.5, -0.3]]))
+        joints = HandLayer.free()(turn, pose, torch.zeros(1, 10)).joints[0].numpy()
+    joints = joints - joints.mean(0) + np.array([0.6, -0.4, 0.7])
+    points = np.concatenate((project(joints, K), np.ones((21, 1))), 1)
+    box = np.concatenate((points[:, :2].min(0), points[:, :2].max(0)))
+    image = np.zeros((191, 191, 3), np.uint8)
+    right = HandSample(image, True, box, points, "t", key, joints, 1.0, K)
+    return right if is_right else right.mirrored()
+
+
+def test_measured_joints_stay(tmp_path: Path) -> None:
+    write_shards([measured("right", True), measured("left", False)], tmp_path / "in")
+    fitter = HandFitter(settings=FitSettings(starts=1, stages=STAGES))
+    fit_shards(tmp_path / "in", tmp_path / "out", fitter, report=lambda line: None)
+    before, after = (list(iterate_samples(tmp_path / part)) for part in ("in", "out"))
+    assert [sample.has_parameters for sample in after] == [True, True]
+    for old, new in zip(before, after, strict=True):
+        assert new.keypoints_3d_confidence == 1.0
+        assert np.array_equal(old.keypoints_3d, new.keypoints_3d)
+
+
+def test_joints_in_a_camera_are_turned_to_the_ray_as_a_hint(tmp_path: Path) -> None:
+    class Heard(Exception):
+        pass
+
+    class Hears(HandFitter):
+        def __init__(self) -> None:
+            self.batch = 2
+
+        def __call__(self, *given: np.ndarray) -> None:  # type: ignore[override]
+            raise Heard(given[-1])
+
+    samples = [measured("right", True), measured("left", False)]
+    write_shards(samples, tmp_path / "in")
+    with pytest.raises(Heard) as heard:
+        fit_shards(tmp_path / "in", tmp_path / "out", Hears())
+    for hint, sample in zip(heard.value.args[0], samples, strict=True):
+        points = sample.keypoints_2d[:, :2]
+        to_ray = ray_rotation((points.min(0) + points.max(0)) / 2, sample.K)[0]
+        expected = (sample.keypoints_3d - sample.keypoints_3d.mean(0)) @ to_ray.T
+        assert hint - hint.mean(0) == pytest.approx(expected, abs=1e-5)
+        assert np.abs(expected - (sample.keypoints_3d - sample.keypoints_3d.mean(0))).max() > 0.01
 
 
 def test_a_run_that_was_stopped_leaves_no_shard(shards: Path, tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..errors import HandError
 from ..samples import EncodedSample, HandSample
 from ..shards import ShardWriter, find_shards, read_shard
 from ..whole_files import write_text
+from .first_guess import axis_to_ray
 from .fitted import ACCEPTED, FittedHands
 from .fitting import HandFitter
 from .outputs import FITTED_3D
@@ -55,10 +57,10 @@ def fit_shards(
     """Copy shards, with parameters, camera and 3D joints added where a fit is accepted.
 
     Pictures and 2D labels stay as they are to the byte. So do samples that have parameters
-    already, and those whose fit is rejected. Weak 3D joints in a sample (an annotator's guess) are
-    a hint to the fit, which tells the depth orders of a view apart. A shard that is there is not
-    made again. Beside a shard ``<name>.fits.jsonl`` tells key, status, residual, angle violation
-    and prior energy of each fit.
+    already, and those whose fit is rejected. 3D joints in a sample (measured, or an annotator's
+    guess) are a hint to the fit, which tells the depth orders of a view apart; they stay where they
+    are surer than the fit. A shard that is there is not made again. Beside a shard
+    ``<name>.fits.jsonl`` tells key, status, residual, angle violation and prior energy of each fit.
 
     Args:
         source: a shard, a folder of shards or a glob.
@@ -142,8 +144,7 @@ def _fit_batch(
         chosen = [s for s in samples if s is not None and not s.has_parameters]
         cameras = np.stack([guessed_camera(s, focal) if s.K is None else s.K for s in chosen])
         points = np.stack([s.keypoints_2d for s in chosen])
-        unknown = np.full((21, 3), np.nan, np.float32)
-        hints = np.stack([unknown if s.keypoints_3d is None else s.keypoints_3d for s in chosen])
+        hints = np.stack([_hint(s) for s in chosen])
         fitted = fitter(points, np.array([s.is_right for s in chosen]), cameras, hints)
     place = {i: number for number, i in enumerate(wanted)}
     for i, (encoded, sample) in enumerate(zip(batch, samples, strict=True)):
@@ -167,13 +168,27 @@ def _fit_batch(
         yield EncodedSample(encoded.key, encoded.jpeg, label)
 
 
+def _hint(sample: HandSample) -> np.ndarray:
+    """The 3D joints (21, 3) as seen along the ray through the landmarks; NaN without them."""
+    known = sample.keypoints_2d[:, 2] > 0
+    if sample.keypoints_3d is None or not known.any():
+        return np.full((21, 3), np.nan, np.float32)
+    if sample.K is None:  # the guessed camera looks at the hand
+        return sample.keypoints_3d
+    points = sample.keypoints_2d[known, :2]
+    middle = (points.min(0) + points.max(0)) / 2
+    turn = axis_to_ray(torch.from_numpy(middle), torch.from_numpy(sample.K)).numpy()
+    return (sample.keypoints_3d - sample.keypoints_3d.mean(0)) @ turn
+
+
 def _with_fit(
     sample: HandSample, fitted: FittedHands, i: int, intrinsics: np.ndarray, confidence: float
 ) -> HandSample:
+    if sample.keypoints_3d is None or sample.keypoints_3d_confidence <= confidence:
+        joints = fitted.joints[i] + fitted.cam_t[i]
+        sample = replace(sample, keypoints_3d=joints, keypoints_3d_confidence=confidence)
     return replace(
         sample,
-        keypoints_3d=fitted.joints[i] + fitted.cam_t[i],
-        keypoints_3d_confidence=confidence,
         K=intrinsics,
         global_orient=fitted.global_orient[i],
         hand_pose=fitted.hand_pose[i],
