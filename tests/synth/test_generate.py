@@ -43,6 +43,25 @@ def test_killed_run_is_taken_up_again(tmp_path, monkeypatch):
     assert len({s.key for p in paths for s in read_shard(p)}) == 7
 
 
+def test_a_larger_count_makes_the_short_last_shard_again(tmp_path, monkeypatch):
+    real, calls = generate.sample_crop, []
+    monkeypatch.setattr(generate, "sample_crop", lambda *a: (calls.append(a[1]), real(*a))[1])
+    first, short = generate_crops(tmp_path, 4, seed=2, **SMALL)
+    kept, (before,) = first.read_bytes(), list(read_shard(short))
+    calls.clear()
+    paths = generate_crops(tmp_path, 8, seed=2, **SMALL)
+    assert calls == [3, 4, 5, 6, 7] and first.read_bytes() == kept
+    samples = [sample for path in paths for sample in read_shard(path, strict=True)]
+    assert len({sample.key for sample in samples}) == len(samples) == 8
+    assert samples[3] == before
+    calls.clear()
+    generate_crops(tmp_path, 4, seed=2, **SMALL)
+    assert not calls  # more than asked for is enough
+    paths[1].write_bytes(paths[1].read_bytes()[:700])
+    generate_crops(tmp_path, 4, seed=2, **SMALL)
+    assert calls == [3]  # a torn one is not
+
+
 def test_other_settings_do_not_mix(tmp_path):
     generate_crops(tmp_path, 1, seed=2, **SMALL)
     with pytest.raises(HandError, match="seed=2"):

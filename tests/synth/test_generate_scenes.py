@@ -64,6 +64,18 @@ def test_continues_where_it_stopped(tmp_path):
     assert pictures[0].stat().st_mtime == 1
 
 
+def test_other_sizes_do_not_mix(tmp_path):
+    generate_scenes(tmp_path, 1, seed=9, size=SIZE)
+    generate_scenes(tmp_path, 1, seed=8, size=SIZE)  # names tell seeds apart
+    with pytest.raises(HandError, match=f"size={SIZE}"):
+        generate_scenes(tmp_path, 2, seed=9, size=2 * SIZE)
+    (tmp_path / "scenes.json").write_text("{")
+    with pytest.raises(HandError, match="is damaged"):
+        generate_scenes(tmp_path, 2, seed=9, size=SIZE)
+    (tmp_path / "scenes.json").unlink()  # as of a folder made before it was kept
+    assert generate_scenes(tmp_path, 1, seed=9, size=SIZE).skipped == 1
+
+
 def test_a_kill_never_leaves_a_picture_without_its_label(tmp_path, monkeypatch):
     real = os.replace
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ..errors import HandError
 from ..shards import SAMPLES_PER_SHARD, ShardWriter
-from ..whole_files import write_text
 from .background import Photos
 from .crop_scene import sample_crop
 from .hand_mesh import FineHand
+from .kept_settings import keep_settings
 from .one_thread import one_thread
 
 __all__ = ["CropSettings", "generate_crops"]
@@ -60,7 +60,8 @@ def generate_crops(
     """Make `count` samples as shards ``crops-000000.tar``, ... in the folder `out`.
 
     Complete shards are kept: a run that was stopped goes on where it was, and a larger `count`
-    adds to what is there. A shard gets its name only when it is complete.
+    adds to what is there (a last shard that is too short for it is made again, its samples are the
+    same). A shard gets its name only when it is complete.
 
     Args:
         workers: processes; each makes whole shards.
@@ -88,13 +89,14 @@ def generate_crops(
         None if hand is None else str(hand),
     )
     _engine(settings)  # a missing package or folder is said here, once
-    _keep_settings(out, settings, per_shard)
+    keep_settings(
+        out / _SETTINGS_FILE, {"engine": ENGINE, "per_shard": per_shard, **asdict(settings)}
+    )
     numbers = range(-(-count // per_shard))
     paths = [out / f"{PREFIX}-{n:06d}.tar" for n in numbers]
+    sizes = [min(per_shard, count - n * per_shard) for n in numbers]
     jobs = [
-        (out, settings, n, min(per_shard, count - n * per_shard), per_shard)
-        for n in numbers
-        if not paths[n].exists()
+        (out, settings, n, sizes[n], per_shard) for n in numbers if not _holds(paths[n], sizes[n])
     ]
     if len(jobs) < len(paths):
         report(f"{out}: {len(paths) - len(jobs)} of {len(paths)} shards are there already")
@@ -105,6 +107,17 @@ def generate_crops(
         left = sum(job[3] for job in jobs) - made
         report(f"{paths[number].name}: {rate:.1f} samples/s, {left / rate / 60:.0f} min left")
     return paths
+
+
+def _holds(shard: Path, samples: int) -> bool:
+    """Whether a shard is there, whole, with at least so many samples."""
+    if not shard.exists():
+        return False
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            return len(tar.getnames()) >= 2 * samples  # a picture and a label each
+    except tarfile.TarError:
+        return False
 
 
 def _run(
@@ -148,19 +161,3 @@ def _make_shard(job: tuple, report: Callable[[str], None] | None = None) -> tupl
                 sample_crop(settings.seed, index, hand, settings.size, photos, settings.rays)
             )
     return number, samples
-
-
-def _keep_settings(out: Path, settings: CropSettings, per_shard: int) -> None:
-    """Write the settings beside the shards, or compare with those that are there."""
-    wanted = {"engine": ENGINE, "per_shard": per_shard, **asdict(settings)}
-    path = out / _SETTINGS_FILE
-    if path.exists():
-        have = json.loads(path.read_text())
-        differ = [f"{k}={have.get(k)}" for k in wanted if have.get(k) != wanted[k]]
-        if differ:
-            raise HandError(
-                f"{out} holds shards made with {', '.join(differ)}; "
-                "use the same settings or another folder"
-            )
-        return
-    write_text(path, json.dumps(wanted, indent=1) + "\n")

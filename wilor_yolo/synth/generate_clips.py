@@ -22,6 +22,7 @@ from ..errors import HandError
 from ..whole_files import write_text
 from .clip_scene import ClipFrame, ClipHand, render_clip
 from .hand_mesh import FineHand
+from .kept_settings import keep_settings
 from .one_thread import one_thread
 
 __all__ = ["ClipSettings", "clip_name", "generate_clips", "read_clip_truth"]
@@ -86,7 +87,7 @@ def generate_clips(
         raise HandError("width and height of a video must be even.")
     out = Path(out)
     _engine(settings.hand)  # a missing package or folder is said here, once
-    _keep_settings(out, settings)
+    keep_settings(out / _SETTINGS_FILE, {"engine": ENGINE, **asdict(settings)})
     names = [clip_name(settings.seed, number) for number in range(count)]
     jobs = [
         (str(out), settings, number)
@@ -198,19 +199,3 @@ def _numbers(array: np.ndarray) -> list:
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     write_text(path, json.dumps(value, separators=(",", ":")))
-
-
-def _keep_settings(out: Path, settings: ClipSettings) -> None:
-    """Write the settings beside the clips, or compare with those that are there."""
-    wanted = {"engine": ENGINE, **asdict(settings)}
-    path = out / _SETTINGS_FILE
-    if not path.exists():
-        _write_json(path, wanted)
-        return
-    have = json.loads(path.read_text(encoding="utf-8"))
-    differ = [f"{k}={have.get(k)}" for k in wanted if have.get(k) != wanted[k]]
-    if differ:
-        raise HandError(
-            f"{out} holds clips made with {', '.join(differ)}; "
-            "use the same settings or another folder."
-        )

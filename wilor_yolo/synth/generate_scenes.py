@@ -1,9 +1,10 @@
 """Write scenes with people as a YOLO-pose data set for the hand detector.
 
     out/images/<seed>_<number>.jpg     out/labels/<seed>_<number>.txt     out/scenes.yaml
+    out/scenes.json (the settings)
 
 Class 0 is a left hand, 1 a right hand, whatever the picture's direction. A picture depends on
-(seed, number) only, so runs can be cut short, continued and split over machines.
+(seed, number) and the size only, so runs can be cut short, continued and split over machines.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import numpy as np
 
 from ..errors import HandError
 from ..whole_files import write_bytes, write_text
+from .kept_settings import keep_settings
 from .one_thread import one_thread
 
 __all__ = ["RenderedScene", "ScenesWritten", "generate_scenes", "render_scene"]
 
+ENGINE = 1  # raise when the same seed makes other pictures than before
+_SETTINGS_FILE = "scenes.json"
 _SHAPES = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 0.5625))  # of the larger side
 _SHAPE_SHARES = (0.5, 0.25, 0.15, 0.10)
 _QUALITY = 90
@@ -109,13 +113,14 @@ def generate_scenes(
     """Write `count` scenes; existing pictures are kept, so a stopped run can be continued.
 
     Args:
-        out: folder; `images`, `labels` and `scenes.yaml` are made in it.
+        out: folder; `images`, `labels` and `scenes.yaml` are made in it. Seeds may share one.
         count: number of pictures, counted from `start`.
         workers: processes.
         size: larger side of the pictures, px.
 
     Raises:
-        HandError: bad arguments, or the packages of the `synth` extra are missing.
+        HandError: bad arguments, the folder holds scenes of another size, or the packages of the
+            `synth` extra are missing.
     """
     if count < 1 or workers < 1 or size < 64 or start < 0:
         raise HandError("count and workers must be at least 1, size at least 64, start at least 0.")
@@ -124,6 +129,7 @@ def generate_scenes(
 
     require("embreex.rtcore_scene")
     out = Path(out)
+    keep_settings(out / _SETTINGS_FILE, {"engine": ENGINE, "size": size})
     for folder in ("images", "labels"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     write_text(out / "scenes.yaml", _data_yaml())
