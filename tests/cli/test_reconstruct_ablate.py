@@ -128,6 +128,9 @@ def test_mistakes(place: Path, capsys: Any) -> None:
         assert message in capsys.readouterr().err
     Path("grid.yaml").write_text("rows: {a: {nets: 1}}")
     assert main(KEYS) == 2 and "unknown keys nets" in capsys.readouterr().err
+    Path("grid.yaml").write_text("rows: {a: {}, b: {train: {init: null}}}")
+    assert main(KEYS) == 2 and "rows a and b are the same training" in capsys.readouterr().err
+    assert not Path("abl").exists()
 
 
 def test_validation_shards_may_stand_in_the_training_file(

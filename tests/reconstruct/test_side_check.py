@@ -45,6 +45,15 @@ def test_wrong_sides_are_mirrored_and_right_ones_left_alone():
     torch.testing.assert_close(settled.coarse.cam, expected.coarse.cam)
 
 
+def test_crops_with_colours_first_are_mirrored_too():
+    crops = np.ascontiguousarray(_crops().transpose(0, 3, 1, 2))
+    settled, wrong = settle_sides(
+        crops, _output(_crops()), lambda some: _output(some.transpose(0, 2, 3, 1))
+    )
+    assert wrong.tolist() == [False, True, False]
+    assert (settled.side_logit > 0).all()
+
+
 def test_a_hand_that_looks_left_both_ways_keeps_its_likelier_view():
     crops = _crops()[:1]
 

@@ -62,6 +62,7 @@ def ablate(values: dict[str, Any]) -> int:
             hopeless.append(_unplanned(row, str(error)))
     if not planned:
         raise HandError(hopeless[0].state)
+    _check_differ(planned)
     if not planned[0].config.val:
         raise HandError("an ablation compares errors; give val= shards that no row trains on.")
     for group in planned[0].config.val:
@@ -81,6 +82,17 @@ def ablate(values: dict[str, Any]) -> int:
 def _train(config: Path) -> str | None:
     """Train one row in a process of its own; what went wrong, if anything did."""
     return run_row(["reconstruct", "train", f"config={config}"])
+
+
+def _check_differ(planned: list[PlannedRow]) -> None:
+    first: dict[str, str] = {}
+    for plan in planned:
+        other = first.setdefault(plan.hash, plan.row.name)
+        if other != plan.row.name:
+            raise HandError(
+                f"rows {other} and {plan.row.name} are the same training; give what sets them "
+                f"apart (init=, {plan.row.name}.KEY=) or leave one out (rows=)."
+            )
 
 
 def _row_keys(

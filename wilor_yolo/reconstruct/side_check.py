@@ -23,7 +23,8 @@ def settle_sides(
     """Look at crops again that seem to show a left hand, and keep the likelier view.
 
     Args:
-        crops: (N, S, S, 3), what the network saw.
+        crops: (N, S, S, 3), or (N, 3, S, S) as released preprocessing gives them; what the network
+            saw.
         output: what it said.
         forward: the network, for such crops.
 
@@ -36,7 +37,8 @@ def settle_sides(
     doubted = torch.nonzero(output.side_logit < 0).flatten().cpu()
     if not len(doubted):
         return output, wrong
-    again = forward(np.ascontiguousarray(crops[doubted.numpy()][:, :, ::-1]))
+    across = 3 if crops.shape[1] == 3 else 2
+    again = forward(np.ascontiguousarray(np.flip(crops[doubted.numpy()], across)))
     assert again.side_logit is not None
     likelier = (again.side_logit > output.side_logit[doubted]).cpu()
     index = torch.arange(len(crops))
