@@ -7,7 +7,8 @@ import pytest
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.distance import cdist
 
-from wilor_yolo.metrics.challenge import align_scale_translation, f_scores, score_hands
+from wilor_yolo.metrics.challenge import align_scale_translation, score_hands
+from wilor_yolo.metrics.pose import f_scores
 
 
 def scipy_aligned(points, target):

@@ -40,12 +40,16 @@ def test_f_score_against_a_tree():
     for threshold in (5.0, 15.0):
         ours = f_score(a, b, threshold, align=False)
         for i in range(3):
-            near_b = cKDTree(b[i]).query(a[i])[0] <= threshold / 1000
-            near_a = cKDTree(a[i]).query(b[i])[0] <= threshold / 1000
+            near_b = cKDTree(b[i]).query(a[i])[0] < threshold / 1000
+            near_a = cKDTree(a[i]).query(b[i])[0] < threshold / 1000
             p, r = near_b.mean(), near_a.mean()
             np.testing.assert_allclose(ours[i], 2 * p * r / (p + r), atol=1e-9)
     assert f_score(a, a + 1, 5.0).min() == 1.0
     assert f_score(a, a + 1, 5.0, align=False).max() == 0.0
+    # Just at the threshold is not near, as in FreiHAND's protocol.
+    point, other = np.zeros((1, 1, 3)), np.array([[[1.0, 0, 0]]])
+    assert f_score(point, other, 1000.0, align=False) == 0.0
+    assert f_score(point, other, 1001.0, align=False) == 1.0
 
 
 def test_pck_and_auc():

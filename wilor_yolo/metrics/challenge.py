@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .pose import auc, pa_errors, point_errors
+from .pose import auc, f_scores, pa_errors, point_errors
 from .procrustes import align_similarity, fit_similarity
 
-__all__ = ["ChallengeScores", "align_scale_translation", "f_scores", "score_hands"]
+__all__ = ["ChallengeScores", "align_scale_translation", "score_hands"]
 
-_THRESHOLDS_MM = (5.0, 15.0)
 _CHUNK = 200  # hands at once; bounds memory
 
 
@@ -70,24 +69,6 @@ def align_scale_translation(
     scale = np.where(length > 0, wanted / np.maximum(length, 1e-12), 1.0)
     relative = (points - points[:, root, None]) * scale[:, None, None]
     return relative + target[:, root, None]
-
-
-def f_scores(
-    points: np.ndarray, target: np.ndarray, thresholds_mm: tuple[float, ...] = _THRESHOLDS_MM
-) -> np.ndarray:
-    """F-scores (N, T) of point clouds (N, K, 3) and (N, L, 3) as they lie, for T thresholds."""
-    limits = np.array(thresholds_mm) / 1000.0
-    scores = np.zeros((len(points), len(limits)))
-    for i, (a, b) in enumerate(zip(points, target, strict=True)):
-        center = b.mean(axis=0)  # small numbers keep the expanded square exact
-        a, b = a - center, b - center
-        squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-        to_target = np.sqrt(np.maximum(squared.min(axis=1), 0))
-        from_target = np.sqrt(np.maximum(squared.min(axis=0), 0))
-        precision = (to_target[:, None] < limits).mean(axis=0)
-        recall = (from_target[:, None] < limits).mean(axis=0)
-        scores[i] = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return scores
 
 
 def score_hands(

@@ -13,6 +13,7 @@ from .procrustes import align_similarity, fit_similarity
 __all__ = [
     "auc",
     "f_score",
+    "f_scores",
     "pa_errors",
     "pck",
     "point_errors",
@@ -57,18 +58,34 @@ def f_score(
 ) -> np.ndarray:
     """F-score (N,) of two point clouds (N, K, 3), metres, at a distance threshold in mm.
 
-    Harmonic mean of the share of points near any target point and the share of target points
-    near any point (Knapitsch et al. 2017; FreiHAND's F@5 and F@15).
+    See :func:`f_scores`; with `align`, after a similarity alignment of each hand.
     """
     points, target = np.asarray(points, np.float64), np.asarray(target, np.float64)
     if align:
         points = fit_similarity(points, target).apply(points)
-    scores = np.zeros(len(points))
+    return f_scores(points, target, (threshold_mm,))[:, 0]
+
+
+def f_scores(
+    points: np.ndarray, target: np.ndarray, thresholds_mm: tuple[float, ...] = (5.0, 15.0)
+) -> np.ndarray:
+    """F-scores (N, T) of point clouds (N, K, 3) and (N, L, 3), metres, as they lie.
+
+    Harmonic mean of the share of points nearer than a threshold to any target point and the share
+    of target points so near to any point (Knapitsch et al. 2017; FreiHAND's F@5 and F@15, whose
+    protocol does not count points just at the threshold).
+    """
+    limits = np.array(thresholds_mm) / MM
+    scores = np.zeros((len(points), len(limits)))
     for i, (a, b) in enumerate(zip(points, target, strict=True)):
+        center = b.mean(axis=0)  # small numbers keep the expanded square exact
+        a, b = a - center, b - center
         squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-        near = np.maximum(squared, 0) <= (threshold_mm / MM) ** 2
-        precision, recall = near.any(axis=1).mean(), near.any(axis=0).mean()
-        scores[i] = 2 * precision * recall / max(precision + recall, 1e-12)
+        to_target = np.sqrt(np.maximum(squared.min(axis=1), 0))
+        from_target = np.sqrt(np.maximum(squared.min(axis=0), 0))
+        precision = (to_target[:, None] < limits).mean(axis=0)
+        recall = (from_target[:, None] < limits).mean(axis=0)
+        scores[i] = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return scores
 
 
