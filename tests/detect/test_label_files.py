@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from wilor_yolo.detect.label_files import FIELDS, first_label_fault, label_fault
+from wilor_yolo.detect.label_files import FIELDS, first_label_fault, label_fault, label_line
 
 GOOD = ["1", "0.5", "0.5", "0.2", "0.2", *["0.5", "0.5", "2"] * 21]
 
@@ -33,6 +34,22 @@ def with_value(place: int, value: str) -> list[str]:
 def test_faults(words: list[str], message: str) -> None:
     fault = label_fault(words)
     assert fault is not None and message in fault
+
+
+def test_a_line_counts_from_the_border() -> None:
+    points = np.tile([10.5, 20.5, 2.0], (21, 1))
+    points[1] = 40, 80, 1
+    points[2] = 40.1, 80, 2  # outside
+    points[3] = 5, 5, 0
+    line = label_line(1, np.array([-4.0, 8, 20, 88]), points, (40, 80)).split()
+    assert label_fault(line) is None
+    assert [float(word) for word in line[:5]] == [1, 0.25, 0.55, 0.5, 0.9]
+    rows = np.array(line[5:], float).reshape(21, 3)
+    assert rows[0] == pytest.approx([10.5 / 40, 20.5 / 80, 2], abs=1e-6)
+    assert rows[1].tolist() == [1, 1, 1] and not rows[2:4].any()
+    bare = label_line(2, np.array([0, 0, 40, 80.0]), None, (40, 80)).split()
+    assert bare[:5] == ["2", "0.500000", "0.500000", "1.000000", "1.000000"]
+    assert len(bare) == FIELDS and not np.array(bare[5:], float).any()
 
 
 def test_good_lines() -> None:

@@ -12,7 +12,14 @@ from wilor_yolo.synth.people_render import Stage, render_view
 from wilor_yolo.synth.people_scene import SceneHand
 from wilor_yolo.synth.person_pose import facing
 from wilor_yolo.synth.pieces import piece_from_mesh
-from wilor_yolo.synth.scene_labels import HIDDEN, OUTSIDE, VISIBLE, label_hands, label_lines
+from wilor_yolo.synth.scene_labels import (
+    HIDDEN,
+    OUTSIDE,
+    VISIBLE,
+    HandLabel,
+    label_hands,
+    label_lines,
+)
 
 SIZE = 256
 F = 230.0  # focal length, px
@@ -104,6 +111,14 @@ def test_keypoints_outside_the_picture_are_zeros_in_the_file():
     values = np.array(line[5:], float).reshape(21, 3)
     assert (values[cut.flags == OUTSIDE] == 0).all()
     assert (values >= 0).all() and (values[:, :2] <= 1).all()
+
+
+def test_a_file_counts_from_the_border():
+    keypoints, flags = np.zeros((21, 2)), np.full(21, VISIBLE)
+    whole = HandLabel(RIGHT, np.array([-0.5, -0.5, 63.5, 31.5]), keypoints, flags, 1.0)
+    values = np.array(label_lines([whole], 64, 32).split(), float)
+    assert values[:5].tolist() == [1, 0.5, 0.5, 1, 1]
+    assert values[5:8].tolist() == [0.007812, 0.015625, 2]  # the middle of the first pixel
 
 
 def test_no_hands_make_an_empty_file():

@@ -10,12 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..detect.label_files import label_line
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
 from ..metrics.detection import UNKNOWN
 from ..samples import HandSample
 from ..shards import ShardWriter
-from ..skeleton import NUM_JOINTS, RIGHT, SIDE_NAMES
+from ..skeleton import RIGHT, SIDE_NAMES
 from ..whole_files import write_bytes, write_text
 from .candidates import FrameName
 from .fitted import ACCEPTED, FittedHands
@@ -112,26 +113,19 @@ def label_lines(hands: list[FusedHand], fit_status: list[str | None], size: tupl
     Landmarks go in when the fit was accepted or none was tried; landmarks no hand model can reach
     are likely wrong, and leave the hand with its box alone.
     """
-    width, height = size
     lines = []
     for hand, status in zip(hands, fit_status, strict=True):
         low = np.clip(hand.box[:2], 0, size)
         high = np.clip(hand.box[2:], 0, size)
         if (high - low).min() < 1:
             continue
-        row = [*((low + high) / 2 / size), *((high - low) / size)]
-        points = np.zeros((NUM_JOINTS, 3))
+        points = None
         if hand.keypoints is not None and status in (None, ACCEPTED, "landmarks"):
-            points = hand.keypoints.copy()
-            points[:, :2] = (points[:, :2] + 0.5) / (width, height)
-            inside = ((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(1)
-            known = inside & (points[:, 2] >= _KNOWN)
-            points[:, 2] = 2.0
-            points[~known] = 0
+            known = hand.keypoints[:, 2] >= _KNOWN
+            # Landmarks count from the middle of the first pixel, boxes and labels from its border.
+            points = np.column_stack((hand.keypoints[:, :2] + 0.5, 2 * known))
         side = UNKNOWN_SIDE if hand.side == UNKNOWN else hand.side
-        numbers = " ".join(f"{value:.6f}" for value in row)
-        places = " ".join(f"{x:.6f} {y:.6f} {v:.0f}" for x, y, v in points)
-        lines.append(f"{side} {numbers} {places}\n")
+        lines.append(label_line(side, hand.box, points, size) + "\n")
     return "".join(lines)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..detect.label_files import FIELDS
+from ..detect.label_files import FIELDS, label_line
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
@@ -34,7 +34,10 @@ _LEAST_SIDE = 2.0  # px in the picture; less of a hand shows nothing
 
 @dataclass(frozen=True)
 class HandLabel:
-    """One hand of a picture.
+    """One hand of a picture, px from its border as in the file (:mod:`..detect.label_files`).
+
+    Most sets do not tell whether their keypoints count from the border or from the middle of the
+    first pixel; they are taken as they are.
 
     Attributes:
         box: (4,) xyxy px.
@@ -58,16 +61,7 @@ class HandLabel:
 
     def line(self, size: tuple[int, int]) -> str:
         """Its line for a picture of (width, height) px; what lies outside is cut or unknown."""
-        low, high = np.clip(self.box.reshape(2, 2) / size, 0, 1)
-        values = [str(self.side), *(f"{v:.6f}" for v in (*((low + high) / 2), *(high - low)))]
-        keypoints = np.zeros((NUM_JOINTS, 3))
-        if self.keypoints is not None:
-            place = self.keypoints[:, :2] / size
-            known = (self.keypoints[:, 2] > 0) & ((place >= 0) & (place <= 1)).all(1)
-            keypoints[known] = np.column_stack((place, self.keypoints[:, 2]))[known]
-        for x, y, visibility in keypoints:
-            values += [f"{x:.6f}", f"{y:.6f}", str(int(visibility))]
-        return " ".join(values)
+        return label_line(self.side, self.box, self.keypoints, size)
 
 
 def label_text(labels: Iterable[HandLabel], size: tuple[int, int]) -> str:

@@ -2,6 +2,10 @@
 
 One hand a line: `class cx cy w h` and 21 times `x y visibility`, everything divided by the
 picture's size. Class 0 is left, 1 right, 2 a hand whose side nobody knows (`sides.py`).
+
+Ultralytics counts from the picture's left and upper border, boxes and keypoints alike: 0 is that
+border, 1 the other one, and the middle of the first of W pixels is at 0.5 / W. Where the middle of
+the first pixel is 0, as in K (principal point (W - 1) / 2), half a pixel is added before.
 """
 
 from __future__ import annotations
@@ -10,13 +14,36 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..skeleton import NUM_JOINTS
 from .sides import UNKNOWN_SIDE
 
-__all__ = ["FIELDS", "first_label_fault", "label_fault"]
+__all__ = ["FIELDS", "first_label_fault", "label_fault", "label_line"]
 
 FIELDS = 5 + 3 * NUM_JOINTS  # class, box, keypoints
 _SLACK = 0.01  # beyond the border, as Ultralytics allows
+
+
+def label_line(
+    side: int, box: np.ndarray, keypoints: np.ndarray | None, size: tuple[int, int]
+) -> str:
+    """The line of one hand, without its end; what lies outside the picture is cut or unknown.
+
+    Args:
+        side: class.
+        box: (4,) xyxy px from the picture's border.
+        keypoints: (21, 3) x, y px from the border, and visibility, 0 if unknown; None: all are.
+        size: (width, height) px.
+    """
+    low, high = np.clip(box.reshape(2, 2) / size, 0, 1)
+    rows = np.zeros((NUM_JOINTS, 3))
+    if keypoints is not None:
+        places, visibility = keypoints[:, :2] / size, keypoints[:, 2]
+        known = (visibility > 0) & ((places >= 0) & (places <= 1)).all(1)
+        rows[known] = np.column_stack((places, visibility))[known]
+    words = [str(side), *(f"{v:.6f}" for v in (*((low + high) / 2), *(high - low)))]
+    return " ".join([*words, *(f"{x:.6f} {y:.6f} {v:.0f}" for x, y, v in rows)])
 
 
 def label_fault(words: Sequence[str], classes: int = UNKNOWN_SIDE + 1) -> str | None:

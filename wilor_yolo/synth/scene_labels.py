@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..detect.label_files import label_line
 from .people_render import Stage, View
 from .people_scene import SceneHand
 from .raycast import RayScene
@@ -27,7 +28,8 @@ class HandLabel:
 
     Attributes:
         side: LEFT or RIGHT, the class.
-        box: (4,) x0, y0, x1, y1 px around what is visible, inside the picture.
+        box: (4,) x0, y0, x1, y1 px around what is visible, inside the picture. The middle of the
+            first pixel is 0, here and in the keypoints.
         keypoints: (21, 2) px. flags: (21,) OUTSIDE, HIDDEN or VISIBLE.
         visible: share of the hand's own silhouette that can be seen, 0..1.
     """
@@ -102,17 +104,7 @@ def label_lines(labels: list[HandLabel], width: int, height: int) -> str:
     """The text of a YOLO-pose label file; empty when there is no hand."""
     lines = []
     for label in labels:
-        x0, y0, x1, y1 = (label.box + 0.5) / [width, height, width, height]
-        numbers = [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]
-        words = [str(label.side), *(f"{min(max(n, 0.0), 1.0):.6f}" for n in numbers)]
-        for (x, y), flag in zip(label.keypoints, label.flags, strict=True):
-            if flag == OUTSIDE:
-                words += ["0", "0", "0"]
-            else:
-                words += [
-                    f"{min(max((x + 0.5) / width, 0.0), 1.0):.6f}",
-                    f"{min(max((y + 0.5) / height, 0.0), 1.0):.6f}",
-                    str(int(flag)),
-                ]
-        lines.append(" ".join(words))
-    return "".join(line + "\n" for line in lines)
+        keypoints = np.column_stack((label.keypoints + 0.5, label.flags))
+        line = label_line(label.side, label.box + 0.5, keypoints, (width, height))
+        lines.append(line + "\n")
+    return "".join(lines)
