@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from wilor_yolo.cli.main import main
 from wilor_yolo.reconstruct.checkpoints import load_network, read_info
+from wilor_yolo.reconstruct.released import load_released_hand_model
 
 RELEASED = Path(__file__).resolve().parents[1] / "fixtures" / "released" / "official_tiny.ckpt"
 TINY = {"dim": 48, "depth": 2, "heads": 3, "image_size": 64}
@@ -26,7 +28,11 @@ def test_the_released_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert kept.startswith("kept    backbone (") and "refine_net (" in kept
     assert "mano (" in dropped and "backbone" not in dropped
     assert last.startswith(f"{out}: ")
-    assert load_network(out).config.heads == 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_network(out, load_released_hand_model(RELEASED)).config.heads == 4
+    with pytest.warns(UserWarning, match="ours.safetensors was trained with another hand model"):
+        load_network(out)
     assert out.stat().st_size < 0.7 * RELEASED.stat().st_size  # half storage, no hand
 
 
@@ -68,7 +74,9 @@ def test_a_vit(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     head = "keypoint_head" if layout == "vitpose" else "decoder_embed"
     assert dropped == f"dropped {head} (1)"
     assert new.startswith("new     ")
-    loaded = load_network(out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # new weights know no hand
+        loaded = load_network(out, load_released_hand_model(RELEASED))
     expected = trunk.blocks[1].mlp.fc1.weight.detach().half().float()
     assert torch.equal(loaded.trunk.blocks[1].mlp.fc1.weight, expected)
     assert read_info(out)["source"] == "vit.pth"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,15 @@ from safetensors.torch import save_file
 
 from wilor_yolo.errors import HandError, WeightsError
 from wilor_yolo.mano.files import load_hand_model
-from wilor_yolo.reconstruct.checkpoints import load_network, read_info, save_network
+from wilor_yolo.reconstruct.checkpoints import (
+    hand_digest,
+    load_network,
+    read_info,
+    save_network,
+)
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.network import HandNetwork
+from wilor_yolo.weights_dir import RECONSTRUCTOR, shipped
 
 CONFIG = NetworkConfig(image_size=64, dim=32, depth=1, heads=2, box_scale=1.7)
 
@@ -75,8 +82,29 @@ def test_another_hand_can_be_posed(network, tmp_path):
     save_network(tmp_path / "a.safetensors", network, half=False)
     model = load_hand_model()
     larger = replace(model, v_template=model.v_template * 2)
-    again = load_network(tmp_path / "a.safetensors", larger)
+    with pytest.warns(UserWarning, match="another hand model .*hand_model="):
+        again = load_network(tmp_path / "a.safetensors", larger)
     assert np.array_equal(again.hand.v_template.numpy(), larger.v_template)
+
+
+def test_only_another_hand_is_warned_of(network, tmp_path):
+    path = tmp_path / "a.safetensors"
+    larger = replace(load_hand_model(), v_template=load_hand_model().v_template * 2)
+    other = HandNetwork(CONFIG, larger)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_network(shipped(RECONSTRUCTOR))  # older: it does not say
+        save_network(path, network)
+        load_network(path)
+        save_network(path, other)
+        load_network(path, larger)
+        save_network(path, other, trained=False)
+        load_network(path)
+    save_network(path, other)
+    with pytest.warns(UserWarning, match="a.safetensors was trained with another hand model"):
+        load_network(path)
+    digests = {hand_digest(net.hand) for net in (network, other)}
+    assert len(digests) == 2 and all(len(digest) == 12 for digest in digests)
 
 
 def test_writing_leaves_no_pieces_and_replaces_whole(network, tmp_path):

@@ -100,3 +100,23 @@ def test_log_grows_columns_and_forgets_the_future(tmp_path):
     with open(log.path, "a") as handle:
         handle.write("4,0.")  # killed in the middle of a row
     assert len(log.rows()) == 3
+
+
+def test_a_torn_row_does_not_spoil_the_next_one(tmp_path):
+    log = RunLog(tmp_path / "val.csv")
+    log.append({"step": 1, "source": "a", "error": 1.25})
+    log.append({"step": 2, "source": "a", "error": 2.25})
+    whole = log.path.read_bytes()
+    for cut in (3, 8):  # in the last number, whose digits look whole, and before it
+        log.path.write_bytes(whole[:-cut])
+        assert [row["error"] for row in log.rows()] == ["1.25"]
+        log.append({"step": 3, "source": "a", "error": 3.25})
+        assert [row["error"] for row in log.rows()] == ["1.25", "3.25"]
+
+
+def test_checkpoints_of_older_versions_are_read(tmp_path):
+    save_state(tmp_path / "last.pt", _state())
+    data = torch.load(tmp_path / "last.pt", weights_only=True)
+    del data["hand"], data["scaler"]
+    torch.save(data, tmp_path / "last.pt")
+    assert load_state(tmp_path / "last.pt").hand == ""

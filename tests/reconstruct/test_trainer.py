@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from wilor_yolo.errors import HandError
-from wilor_yolo.reconstruct.checkpoints import load_network, read_info
+from wilor_yolo.reconstruct.checkpoints import load_network, read_info, save_network
 from wilor_yolo.reconstruct.priors import save_prior
 from wilor_yolo.reconstruct.run_files import RunLog, load_state
 from wilor_yolo.reconstruct.train_config import TrainConfig
 from wilor_yolo.reconstruct.trainer import ReconstructorTrainer
 from wilor_yolo.samples import EncodedSample
 from wilor_yolo.shards import write_shards
+from wilor_yolo.weights_dir import FREE_HAND, shipped
 
 pytest.importorskip("lightning_fabric")
 
@@ -196,6 +197,66 @@ def test_resume_refuses_another_run(place, tmp_path):
     (tmp_path / "other.yaml").write_text(TINY.replace("depth: 2", "depth: 1"))
     with pytest.raises(HandError, match="another network"):
         ReconstructorTrainer(_config(place, tmp_path / "run", network=str(tmp_path / "other.yaml")))
+
+
+def _larger_hand(path):
+    with np.load(shipped(FREE_HAND)) as arrays:
+        np.savez(path, **{**arrays, "v_template": arrays["v_template"] * 1.1})
+    return str(path)
+
+
+def test_resume_refuses_another_hand(place, tmp_path):
+    hand = _larger_hand(tmp_path / "hand.npz")
+    run = tmp_path / "run"
+    ReconstructorTrainer(_config(place, run, steps=1, val=[], hand_model=hand)).fit()
+    with pytest.raises(HandError, match=f"another hand; give that run's hand_model={hand}"):
+        ReconstructorTrainer(_config(place, run, steps=2, val=[]))
+    config = _config(place, run, steps=2, val=[], hand_model=hand)
+    assert ReconstructorTrainer(config).fit().step == 2
+    with pytest.warns(UserWarning, match="final.safetensors was trained with another hand"):
+        load_network(run / "final.safetensors")
+    # A checkpoint that does not say goes on as before.
+    state = torch.load(run / "last.pt", weights_only=True)
+    del state["hand"]
+    torch.save(state, run / "last.pt")
+    assert ReconstructorTrainer(_config(place, run, steps=3, val=[])).step == 2
+
+
+def test_a_start_from_weights_of_another_hand_is_said(place, tmp_path, recwarn):
+    hand = _larger_hand(tmp_path / "hand.npz")
+    first = ReconstructorTrainer(_config(place, tmp_path / "a", steps=1, val=[], hand_model=hand))
+    init = {"init": str(first.fit().weights), "steps": 1, "val": []}
+    ReconstructorTrainer(_config(place, tmp_path / "b", hand_model=hand, **init))
+    assert not [w for w in recwarn if "another hand" in str(w.message)]
+    with pytest.warns(UserWarning, match="final.safetensors was trained with another hand"):
+        ReconstructorTrainer(_config(place, tmp_path / "c", **init))
+
+
+def test_a_resumed_run_knows_the_best_network_on_disk(place, tmp_path):
+    """Killed after a validation, before the next checkpoint."""
+    run = tmp_path / "run"
+    ReconstructorTrainer(_config(place, run, steps=1)).fit()
+    state = load_state(run / "last.pt")  # saved before the validation: it knows of none
+    assert state.best is None
+    trainer = ReconstructorTrainer(_config(place, run, steps=2))
+    assert trainer.best == read_info(run / "best.safetensors")["score"]
+    save_network(run / "best.safetensors", trainer.network, {"step": 1, "score": 0.5})
+    before = (run / "best.safetensors").read_bytes()
+    ReconstructorTrainer(_config(place, run, steps=2)).fit()
+    assert (run / "best.safetensors").read_bytes() == before
+    (run / "best.safetensors").write_bytes(b"torn")
+    assert ReconstructorTrainer(_config(place, run, steps=3)).best == 0.5  # of last.pt
+
+
+def test_a_resumed_run_forgets_later_validations(place, tmp_path):
+    run = tmp_path / "run"
+    ReconstructorTrainer(_config(place, run, steps=1)).fit()
+    log = RunLog(run / "val.csv")
+    log.append({"step": 5, "source": "test", "pa_mpjpe": 1.0})
+    with open(log.path, "a") as handle:
+        handle.write("6,10,te")  # killed in the middle of a row
+    ReconstructorTrainer(_config(place, run, steps=2)).fit()
+    assert [row["step"] for row in log.rows()] == ["1", "2"]
 
 
 def test_frozen_layers_stay_as_the_initial_weights(place, tmp_path):
@@ -390,6 +451,79 @@ def test_damaged_samples_and_shards(place, tmp_path, make_hand):
             _config(place, tmp_path / "torn-skip", on_bad="skip", **keys)
         )
     assert len(trainer.store) == 3 and trainer.fit().step == 1
+
+
+def _damaged(sample, **labels):
+    label = json.dumps(json.loads(sample.label) | labels).encode()
+    return EncodedSample(sample.key, sample.jpeg, label)
+
+
+def test_malformed_labels_do_not_end_a_run_that_skips(place, tmp_path, make_hand):
+    good = [make_hand(f"g{i}", i).encode() for i in range(4)]
+    bad = make_hand("bad", 9).encode()
+    for name, sample, message in (
+        ("ragged", _damaged(bad, bbox_xyxy=[1, 2, [3], 4]), "bad: bbox_xyxy must be"),
+        ("torn", EncodedSample("bad", bad.jpeg, bad.label[:-9]), "bad: the JSON label"),
+        ("pose", _damaged(bad, hand_pose=[math.nan] * 45), "bad: hand_pose holds NaN"),
+    ):
+        (shard,) = write_shards([*good, sample], tmp_path / name)
+        keys = {"data": str(tmp_path / name), "steps": 3, "val": []}
+        with pytest.raises(HandError, match=f"{shard}: sample {message}.*on_bad=skip"):
+            ReconstructorTrainer(_config(place, tmp_path / f"{name}-stop", **keys)).fit()
+        with pytest.warns(UserWarning, match=f"{shard}: sample {message}.*skipped"):
+            config = _config(place, tmp_path / f"{name}-skip", on_bad="skip", **keys)
+            trainer = ReconstructorTrainer(config)
+            assert trainer.fit().step == 3
+        assert np.isfinite(trainer.prior).all() and len(trainer.prior) == 5 - (name != "ragged")
+
+
+def test_bad_validation_samples_are_told_at_the_start(place, tmp_path, make_hand):
+    good = [make_hand(f"g{i}", i).encode() for i in range(3)]
+    bad = EncodedSample("bad", b"no picture", good[0].label)
+    (shard,) = write_shards([*good, bad], tmp_path / "val")
+    keys = {"val": str(tmp_path / "val"), "steps": 1}
+    with pytest.raises(HandError, match=f"{shard}: sample bad: the JPEG.*on_bad=skip"):
+        ReconstructorTrainer(_config(place, tmp_path / "stop", **keys))
+    with pytest.warns(UserWarning, match=f"{shard}: sample bad: the JPEG is damaged; skipped"):
+        trainer = ReconstructorTrainer(_config(place, tmp_path / "skip", on_bad="skip", **keys))
+    assert trainer.fit().errors["test"].count == 3
+
+
+def test_a_failing_last_validation_keeps_the_network(place, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise HandError("no validation today")
+
+    monkeypatch.setattr("wilor_yolo.reconstruct.trainer.validate", fail)
+    with pytest.raises(HandError, match="no validation today"):
+        ReconstructorTrainer(_config(place, tmp_path / "run", steps=1)).fit()
+    assert read_info(tmp_path / "run" / "final.safetensors")["steps"] == 1
+
+
+@pytest.mark.parametrize("on_bad", ["stop", "skip"])
+def test_the_discriminator_takes_no_step_on_bad_numbers(place, tmp_path, capsys, on_bad):
+    trainer = ReconstructorTrainer(
+        _config(place, tmp_path / "run", steps=3, on_bad=on_bad, val=[], log_steps=1)
+    )
+    trainer.prior[:] = math.nan  # the rows that its steps draw from
+    before = {k: v.clone() for k, v in trainer.judge.state_dict().items()}
+    if on_bad == "stop":
+        with pytest.raises(HandError, match="discriminator's loss is not finite at step 0"):
+            trainer.fit()
+    else:
+        assert trainer.fit().step == 3
+        assert capsys.readouterr().out.count("its step skipped") == 3
+        assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
+    assert _same(before, trainer.judge.state_dict())
+
+
+def test_bad_real_poses_of_an_older_checkpoint_are_left_out(place, tmp_path):
+    run = tmp_path / "run"
+    ReconstructorTrainer(_config(place, run, steps=1, val=[])).fit()
+    state = torch.load(run / "last.pt", weights_only=True)
+    state["prior"][2] = math.nan
+    torch.save(state, run / "last.pt")
+    trainer = ReconstructorTrainer(_config(place, run, steps=2, val=[]))
+    assert len(trainer.prior) == len(state["prior"]) - 1 and np.isfinite(trainer.prior).all()
 
 
 def test_tensorboard_and_pictures(place, tmp_path):

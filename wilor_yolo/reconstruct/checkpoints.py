@@ -6,7 +6,9 @@ parted. Nothing in the format can run code.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from safetensors.torch import save
 
 from ..errors import HandError, WeightsError
 from ..mano.files import HandModel, load_hand_model
+from ..mano.layer import HandLayer
 from ..whole_files import write_bytes
 from .config import NetworkConfig
 from .network import HandNetwork
 
-__all__ = ["load_network", "read_info", "save_network"]
+__all__ = ["hand_digest", "load_network", "read_info", "save_network"]
 
 FORMAT = "wilor_yolo.reconstructor/1"
 
@@ -31,14 +34,17 @@ def save_network(
     info: Mapping[str, str | int | float] | None = None,
     *,
     half: bool = True,
+    trained: bool = True,
 ) -> None:
     """Write a network, whole or not at all.
 
     Args:
         path: a `.safetensors` file.
-        network: its hand model is not stored (see :class:`wilor_yolo.mano.layer.HandLayer`).
+        network: its hand model is not stored (see :class:`wilor_yolo.mano.layer.HandLayer`), only
+            the digest of it.
         info: provenance: steps, seed, data hash and the like.
         half: store matrices and filters as float16; statistics and vectors stay float32.
+        trained: False for new weights, which know no hand yet: no digest.
     """
     tensors = {}
     for name, value in network.state_dict().items():
@@ -49,11 +55,24 @@ def save_network(
         "config": json.dumps(network.config.to_dict()),
         "info": json.dumps(dict(info or {})),
     }
+    if trained:
+        metadata["hand"] = hand_digest(network.hand)
     write_bytes(path, save(tensors, metadata))  # save_file would make it unreadable for others
+
+
+def hand_digest(hand: HandLayer) -> str:
+    """Twelve hex digits over the arrays that make one hand pose unlike another."""
+    digest = hashlib.sha256()
+    for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "lbs_weights"):
+        values = getattr(hand, name).detach().to("cpu", torch.float32).contiguous()
+        digest.update(values.numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def load_network(path: str | Path, hand_model: HandModel | None = None) -> HandNetwork:
     """Read a network written by :func:`save_network`; float32, in evaluation mode.
+
+    Warns when it was trained with another hand than it poses (older files do not say).
 
     Args:
         path: the file.
@@ -62,8 +81,14 @@ def load_network(path: str | Path, hand_model: HandModel | None = None) -> HandN
     Raises:
         WeightsError: the file is missing, damaged, or not one of ours.
     """
-    config, tensors = _read(Path(path))
+    config, tensors, trained_with = _read(Path(path))
     network = HandNetwork(config, hand_model or load_hand_model())
+    if trained_with is not None and trained_with != hand_digest(network.hand):
+        warnings.warn(
+            f"{path} was trained with another hand model than it poses here; give that one: "
+            "hand_model=",
+            stacklevel=2,
+        )
     try:
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError as error:
@@ -81,7 +106,7 @@ def read_info(path: str | Path) -> dict[str, str | int | float]:
     return json.loads(_metadata(Path(path))["info"])
 
 
-def _read(path: Path) -> tuple[NetworkConfig, dict[str, torch.Tensor]]:
+def _read(path: Path) -> tuple[NetworkConfig, dict[str, torch.Tensor], str | None]:
     metadata = _metadata(path)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -89,7 +114,7 @@ def _read(path: Path) -> tuple[NetworkConfig, dict[str, torch.Tensor]]:
         config = NetworkConfig.from_dict(json.loads(metadata["config"]))
     except (KeyError, ValueError, HandError) as error:
         raise WeightsError(f"{path} names no network we can build (config: {error}).") from None
-    return config, tensors
+    return config, tensors, metadata.get("hand")
 
 
 def _metadata(path: Path) -> dict[str, str]:

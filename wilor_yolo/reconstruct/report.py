@@ -26,15 +26,16 @@ class RunReport:
 
     def __init__(self, out: Path, quiet: bool) -> None:
         self.out, self.quiet = out, quiet
-        self._log = RunLog(out / "log.csv")
+        self._log, self._val = RunLog(out / "log.csv"), RunLog(out / "val.csv")
         self._board = Board(out / "tensorboard", wanted=False)
 
     def open(self, step: int, tensorboard: bool) -> None:
         """Begin at a step; what an earlier session logged after it is forgotten."""
         if self.quiet:
             return
-        with self._writing(self._log.path):
-            self._log.keep_until(step)
+        for log in (self._log, self._val):
+            with self._writing(log.path):
+                log.keep_until(step)
         with self._writing(self.out / "tensorboard"):
             self._board = Board(self.out / "tensorboard", tensorboard, step)
         if self._board.missing:
@@ -79,8 +80,8 @@ class RunReport:
             numbers = {k: v for k, v in found.numbers().items() if math.isfinite(v)}
             row: dict[str, Any] = {"step": step, "seconds": round(seconds), "source": source}
             row |= numbers
-            with self._writing(self.out / "val.csv"):
-                RunLog(self.out / "val.csv").append(row)
+            with self._writing(self._val.path):
+                self._val.append(row)
                 self._board.numbers(f"val/{source}", numbers, step)
 
     def pictures(

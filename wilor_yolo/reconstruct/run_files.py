@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ class TrainState:
         prior: (M, 55) the discriminator's real poses.
         maps: state dict of the training aid; empty when the run has none.
         scaler: state of the fp16 loss scaler; empty with other precisions.
+        hand: digest of the hand model; empty in older files.
     """
 
     step: int
@@ -54,6 +56,7 @@ class TrainState:
     prior: torch.Tensor
     maps: dict[str, Any] = field(default_factory=dict)
     scaler: dict[str, Any] = field(default_factory=dict)
+    hand: str = ""
 
 
 def save_state(path: Path, state: TrainState) -> None:
@@ -115,10 +118,10 @@ class RunLog:
         self.path = path
 
     def append(self, row: dict[str, float | int | str]) -> None:
-        """Add one row; new columns rewrite the file with a longer header."""
+        """Add one row; new columns, or a torn last row, rewrite the file."""
         columns = self._columns()
         missing = [name for name in row if name not in columns]
-        if missing or not columns:
+        if missing or not columns or not self._text().endswith("\n"):
             old = self.rows()
             columns = columns + missing
             write_csv(self.path, columns, [*old, row])
@@ -128,10 +131,9 @@ class RunLog:
 
     def rows(self) -> list[dict[str, str]]:
         """All complete rows."""
-        if not self.path.is_file():
-            return []
-        with open(self.path, newline="", encoding="utf-8") as handle:
-            return [r for r in csv.DictReader(handle) if None not in r and None not in r.values()]
+        whole, end, _ = self._text().rpartition("\n")  # what follows was cut off while written
+        rows = csv.DictReader(io.StringIO(whole + end, newline=""))
+        return [r for r in rows if None not in r and None not in r.values()]
 
     def keep_until(self, step: int) -> None:
         """Forget rows after a step: a resumed run writes them again."""
@@ -142,7 +144,10 @@ class RunLog:
         write_csv(self.path, columns, rows)
 
     def _columns(self) -> list[str]:
+        return next(csv.reader(io.StringIO(self._text(), newline="")), [])
+
+    def _text(self) -> str:
         if not self.path.is_file():
-            return []
+            return ""
         with open(self.path, newline="", encoding="utf-8") as handle:
-            return next(csv.reader(handle), [])
+            return handle.read()

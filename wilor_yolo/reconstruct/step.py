@@ -124,11 +124,11 @@ class TrainStep:
         if self._objective.judged:
             poses = torch.cat([cost.output.hand_pose.detach() for cost in costs])
             betas = torch.cat([cost.output.betas.detach() for cost in costs])
-            numbers["judge"] = self._train_judge(step, poses, betas)
+            numbers |= self._train_judge(step, poses, betas)
         self._average.update(self._trained.module)
         return {**numbers, "gradient": 0.0 if overflowed else float(norm)}
 
-    def _train_judge(self, step: int, hand_pose: Tensor, betas: Tensor) -> float:
+    def _train_judge(self, step: int, hand_pose: Tensor, betas: Tensor) -> dict[str, float]:
         rng = np.random.default_rng((self.config.seed, step, self._fabric.global_rank))
         count, device = len(hand_pose), self._fabric.device
         real_pose, real_betas = draw_prior(self._prior, count, rng)
@@ -137,9 +137,15 @@ class TrainStep:
         )
         loss = discriminator_loss(scores[:count], scores[count:])
         self._judge.optimiser.zero_grad(set_to_none=True)
+        if self._agreement.any(not torch.isfinite(loss)):
+            where = f"the discriminator's loss is not finite at step {step}"
+            if self.config.on_bad == "stop":
+                raise HandError(f"{where}. Check prior=, lower lr, or leave it out: on_bad=skip.")
+            self._say(f"{where}; its step skipped")
+            return {}
         self._fabric.backward(loss)
         self._judge.optimiser.step()
-        return float(loss.detach())
+        return {"judge": float(loss.detach())}
 
     def _bad_numbers(
         self, step: int, what: str, cost: Cost, batch: HandBatch, kept: dict[str, Tensor]

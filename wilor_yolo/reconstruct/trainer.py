@@ -14,14 +14,16 @@ import torch
 import yaml
 from torch import nn
 
-from ..errors import HandError
+from ..errors import HandError, WeightsError
 from ..freed_memory import keep_freed_memory
-from ..mano.files import load_hand_model
+from ..mano.files import HandModel, load_hand_model
+from ..mano.layer import HandLayer
+from ..samples import EncodedSample
 from ..shards import find_shards
 from ..whole_files import write_text
 from .auxiliary import AidedNetwork, KeypointMaps
 from .batches import HandBatch
-from .checkpoints import load_network, save_network
+from .checkpoints import hand_digest, load_network, read_info, save_network
 from .config import NetworkConfig
 from .discriminator import PoseDiscriminator
 from .ema import MovingAverage
@@ -96,18 +98,22 @@ class ReconstructorTrainer:
         self._agreement = Agreement(self.fabric)
         self.report = RunReport(self.out, quiet=not self.fabric.is_global_zero)
         torch.manual_seed(config.seed)
-        state = self._previous_state()
+        hand_model = load_hand_model(config.hand_model)
+        state = self._previous_state(hand_model)
         shards = None
         if state is not None:
             shards = [[Path(name) for name in names] for names in state.shards]
-        self.store = SampleStore(config.data, shards, strict=config.on_bad == "stop")
-        self.val_samples = (
-            SampleStore(config.val, limit=config.val_samples).samples() if config.val else []
-        )
+        strict = config.on_bad == "stop"
+        self.store = SampleStore(config.data, shards, strict=strict)
+        self.val_samples: list[EncodedSample] = []
+        if config.val:
+            held_out = SampleStore(config.val, limit=config.val_samples)
+            # Now, not at the first validation, hours later.
+            self.val_samples = list(held_out.checked(EncodedSample.decode, strict))
         self.network_config = NetworkConfig.from_yaml(config.network)
-        self.network = HandNetwork(self.network_config, load_hand_model(config.hand_model))
+        self.network = HandNetwork(self.network_config, hand_model)
         if config.init and state is None:
-            self.report.say(_start_from(self.network, Path(config.init)))
+            self.report.say(_start_from(self.network, Path(config.init), hand_model))
         freeze(self.network, config.frozen)
         # A run begun without the training aid goes on without it.
         aided = bool(config.losses.maps) and (state is None or bool(state.maps))
@@ -125,7 +131,8 @@ class ReconstructorTrainer:
         elif config.prior:
             self.prior = load_prior(Path(config.prior))
         else:
-            self.prior = collect_prior(self.store.samples())
+            known = self.store.checked(EncodedSample.read_parameters, strict)
+            self.prior = collect_prior(known)
         aided, judged = self.maps is not None, bool(config.losses.adversarial and len(self.prior))
         judge = self.judge if judged else None
         self._one_step = TrainStep(
@@ -224,12 +231,14 @@ class ReconstructorTrainer:
         finally:
             batches.close()
         self._save(loader)
-        self._validate()
-        self.report.close()
         final = self.out / "final.safetensors"
-        if self.fabric.is_global_zero:
-            with self._writing(final, "the trained network"):
-                save_network(final, self.average.module, self._provenance(loader))
+        try:
+            self._validate()
+            self.report.close()
+        finally:  # a validation that fails does not cost the network
+            if self.fabric.is_global_zero:
+                with self._writing(final, "the trained network"):
+                    save_network(final, self.average.module, self._provenance(loader))
         self.report.say(f"done: {final}")
         return TrainResult(
             self.step, final, self.last_errors, session_crops / max(session_seconds, 1e-9)
@@ -271,7 +280,7 @@ class ReconstructorTrainer:
         self._wrapped.train()
         frozen_to_eval(self.network, config.frozen)
 
-    def _previous_state(self) -> TrainState | None:
+    def _previous_state(self, hand_model: HandModel) -> TrainState | None:
         path = self.out / "last.pt"
         if not path.is_file():
             return None
@@ -282,6 +291,12 @@ class ReconstructorTrainer:
             raise HandError(f"{path} holds another network; give another out= folder.")
         if [g["path"] for g in state.config["data"]] != [g.path for g in self.config.data]:
             raise HandError(f"{path} was trained on other data groups; give another out= folder.")
+        if state.hand and state.hand != hand_digest(HandLayer(hand_model)):
+            theirs = state.config.get("hand_model") or "null"
+            raise HandError(
+                f"{path} was trained with another hand; give that run's hand_model={theirs}, or "
+                "another out= folder."
+            )
         return state
 
     def _restore(self, state: TrainState) -> None:
@@ -293,8 +308,10 @@ class ReconstructorTrainer:
             self.maps.load_state_dict(state.maps)
         self.judge.load_state_dict(state.judge)
         self._judge_optimiser.load_state_dict(state.judge_optimiser)
-        self.step, self.seconds, self.best = state.step, state.seconds, state.best
-        self.prior = state.prior.numpy()
+        self.step, self.seconds = state.step, state.seconds
+        self.best = _kept_score(self.out / "best.safetensors", state.best)
+        prior = state.prior.numpy()
+        self.prior = prior[np.isfinite(prior).all(axis=1)]  # older runs took bad rows too
         if state.scaler:
             self.fabric.strategy.precision.load_state_dict(state.scaler)
 
@@ -335,6 +352,7 @@ class ReconstructorTrainer:
             prior=torch.from_numpy(self.prior),
             maps={} if self.maps is None else self.maps.state_dict(),
             scaler=scaler_state(self.fabric),
+            hand=hand_digest(self.network.hand),
         )
 
     def _validate(self) -> None:
@@ -386,9 +404,18 @@ class ReconstructorTrainer:
             write_text(path, yaml.safe_dump(self.config.to_dict(), sort_keys=False))
 
 
-def _start_from(network: HandNetwork, path: Path) -> str:
+def _kept_score(path: Path, saved: float | None) -> float | None:
+    """Of the best network on disk: a killed run may have written it after its last checkpoint."""
+    try:
+        kept = read_info(path).get("score")
+    except WeightsError:  # there is none, or it is damaged
+        return saved
+    return saved if kept is None else float(kept)
+
+
+def _start_from(network: HandNetwork, path: Path, hand_model: HandModel) -> str:
     if path.suffix == ".safetensors":
-        start = load_network(path)
+        start = load_network(path, hand_model)
         try:
             network.load_state_dict(start.state_dict())
         except RuntimeError:
