@@ -35,7 +35,7 @@ class ExportOptions:
 
 
 HELP = f"""\
-export: crops in; parameters, vertices and joints out; any number of hands. predict takes the file
+export: crops in; parameters, vertices and joints out; one hand or more. predict takes the file
 as reconstructor=; docs/reconstructor.md says what is in it. Needs the extra export.
 {describe_keys(ExportOptions)}"""
 
