@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from ultralytics import YOLO
 from ultralytics.utils import ASSETS
 
 from wilor_yolo.detect.model import HandDetector
@@ -100,6 +101,15 @@ def test_what_cannot_be_made_here(weights: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(HandError, match=r"export format=engine: .*CUDA"):
             HandDetector(weights).export(format="engine")
+
+
+def test_a_library_that_is_not_there(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self, **settings) -> str:
+        raise ModuleNotFoundError("No module named 'tensorflow'")
+
+    monkeypatch.setattr(YOLO, "export", missing)
+    with pytest.raises(HandError, match="export format=saved_model: No module named 'tensorflow'"):
+        HandDetector(weights).export(format="saved_model")
 
 
 def test_openvino_is_told_to_be_exact() -> None:

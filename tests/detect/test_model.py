@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from ultralytics import YOLO
+from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.nn.tasks import PoseModel, yaml_model_load
 from ultralytics.utils import ROOT
 
@@ -23,6 +24,7 @@ from wilor_yolo.detect.trainer import HandTrainer
 from wilor_yolo.detect.validator import HandValidator
 from wilor_yolo.errors import HandError, WeightsError
 from wilor_yolo.pipeline import HandPipeline
+from wilor_yolo.weights_dir import shipped
 
 
 @pytest.mark.parametrize("name", [name for name in MODEL_YAMLS if name.startswith("yolo")])
@@ -240,6 +242,113 @@ def test_train_needs_one_data_yaml() -> None:
         detector.train(data=["a.yaml", "b.yaml"])
     with pytest.raises(HandError, match=r"there is no data YAML nowhere\.yaml"):
         detector.val(data="nowhere.yaml")
+
+
+@pytest.fixture
+def begun(monkeypatch) -> list[HandTrainer]:
+    """The trainers that were told to train; none does."""
+    seen: list[HandTrainer] = []
+
+    def begin(trainer: HandTrainer) -> None:
+        seen.append(trainer)
+        raise Stop
+
+    monkeypatch.setattr(HandTrainer, "train", begin)
+    return seen
+
+
+def test_a_settings_file_stands_between_preset_and_keys(
+    begun, toy_set, toy_settings, tmp_path
+) -> None:
+    """Its data and our own options count, its model does not: the detector is one already."""
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        f"data: {toy_set.yaml}\ndegrees: 5.0\nmosaic: 0.25\nimgsz: 64\nmodel: other.pt\n"
+        "mask_prob: 0.6\nturn_prob: 0.2\n"
+    )
+    toy_settings |= {"imgsz": 96, "project": str(tmp_path)}
+    with pytest.raises(Stop):
+        HandDetector("yolo11n-hand-pose.yaml").train(
+            cfg=str(file), mosaic=0.5, turn_prob=0.1, **toy_settings
+        )
+    (trainer,) = begun
+    args = trainer.args
+    assert (args.degrees, args.mosaic, args.imgsz) == (5.0, 0.5, 96)
+    assert args.fliplr == training_preset()["fliplr"] and args.scale == training_preset()["scale"]
+    assert args.data == str(toy_set.yaml) and args.model == "yolo11n-hand-pose.yaml"
+    options = trainer.model.yaml["hand"]
+    assert (options["mask_prob"], options["turn_prob"]) == (0.6, 0.1)
+
+
+def test_a_settings_file_that_cannot_be_read(tmp_path) -> None:
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    for name in ("gone.yaml", "list.yaml", "own.txt"):
+        with pytest.raises(HandError, match=rf"cfg=.*{name} cannot be read") as caught:
+            HandDetector("yolo11n-hand-pose.yaml").train(cfg=tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_only_our_trainer_trains(begun, toy_set, toy_settings, tmp_path) -> None:
+    toy_settings |= {"data": str(toy_set.yaml), "project": str(tmp_path)}
+    with pytest.raises(Stop):
+        HandDetector("yolo11n-hand-pose.yaml").train(trainer=None, **toy_settings)
+    assert type(begun[0]) is HandTrainer
+    with pytest.raises(HandError, match="leave trainer= out"):
+        HandDetector("yolo11n-hand-pose.yaml").train(trainer=PoseTrainer, **toy_settings)
+
+
+def test_tune_is_refused(toy_set, monkeypatch, tmp_path) -> None:
+    """It would start stock trainings in processes of their own."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HandError, match=r"compare values with train\(\)") as caught:
+        HandDetector("yolo11n-hand-pose.yaml").tune(data=str(toy_set.yaml), iterations=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+@pytest.mark.parametrize("by_path", [False, True])
+def test_a_finished_training_is_not_resumed(begun, toy_set, with_data, by_path, tmp_path) -> None:
+    """Ultralytics would start a new one, without our preset."""
+    settings = {"resume": str(shipped("hand-n.pt")) if by_path else True, "project": str(tmp_path)}
+    if with_data:
+        settings["data"] = str(toy_set.yaml)
+    with pytest.raises(HandError, match=r"hand-n\.pt cannot be resumed") as caught:
+        HandDetector("hand-n.pt").train(**settings)
+    assert "\n" not in str(caught.value) and not begun
+
+
+def test_a_new_model_is_not_resumed() -> None:
+    with pytest.raises(HandError, match=r"yolo11n-hand-pose\.yaml cannot be resumed"):
+        HandDetector("yolo11n-hand-pose.yaml").train(resume=True, data="hand-sample.yaml")
+
+
+def test_resuming_needs_the_data_set(begun, toy_set, tmp_path) -> None:
+    checkpoint = torch.load(shipped("hand-n.pt"), weights_only=False)
+    gone = tmp_path / "gone.yaml"
+    last = tmp_path / "last.pt"
+    for remembered, said in ((str(gone), r"gone\.yaml, is gone"), (None, "remembers no data set")):
+        args = {**checkpoint["train_args"], "data": remembered}
+        torch.save({**checkpoint, "epoch": 1, "optimizer": {}, "train_args": args}, last)
+        for resume in (True, last):
+            with pytest.raises(HandError, match=said) as caught:
+                HandDetector(last).train(resume=resume)
+            assert "\n" not in str(caught.value)
+    with pytest.raises(Stop):
+        HandDetector(last).train(resume=True, data=str(toy_set.yaml))
+    assert begun[0].args.data == str(toy_set.yaml) and begun[0].args.resume == str(last)
+
+
+def test_validation_needs_a_data_set(trained: Path, toy_set_unknown, tmp_path) -> None:
+    """By default that of the training; Ultralytics would download COCO for want of one."""
+    with pytest.raises(HandError, match="remembers no data set; give data="):
+        HandDetector("hand-n.pt").val()
+    detector = HandDetector(trained / "weights" / "best.pt")
+    detector.val(plots=False, verbose=False, batch=4, project=str(tmp_path))
+    assert detector.overrides["data"] == str(toy_set_unknown.yaml)
+    assert detector.metrics.nt_per_class.sum() > 0
+    detector.overrides["data"] = str(tmp_path / "gone.yaml")
+    with pytest.raises(HandError, match=r"gone\.yaml, is gone"):
+        detector.val()
 
 
 def test_bad_data_yaml_stops_a_training(toy_set, toy_settings, tmp_path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ultralytics import YOLO
 from ultralytics.nn.tasks import PoseModel, load_checkpoint
-from ultralytics.utils import DEFAULT_CFG_DICT
+from ultralytics.utils import DEFAULT_CFG_DICT, YAML
 
 from ..errors import HandError, WeightsError
 from ..weights_dir import DETECTOR, or_shipped, shipped, shipped_dataset, weights_dir
@@ -34,7 +34,7 @@ _ONE_BOX_A_HAND = {"agnostic_nms": True, "iou": IOU}
 
 
 class HandDetector(YOLO):
-    """Boxes, sides and 21 keypoints of hands; everything an Ultralytics YOLO does.
+    """Boxes, sides and 21 keypoints of hands; used as an Ultralytics YOLO, without `tune`.
 
     Class 0 is a left hand, 1 a right hand. One hand never comes out twice, once a side, unless
     `agnostic_nms=False` is given. Of boxes that overlap by more than `iou=0.5` predicting, tracking
@@ -90,12 +90,19 @@ class HandDetector(YOLO):
                 :class:`HandOptions`; None keeps what the model YAML or the checkpoint says.
             settings: any Ultralytics training argument; they override the preset. `data` is a data
                 YAML, or the name of one that ships with the package ("hand-sample.yaml").
-                `pretrained` may be the path of weights whose fitting layers are taken.
+                `pretrained` may be the path of weights whose fitting layers are taken. `cfg` is a
+                YAML of such arguments and of the options above; it overrides the preset, and what
+                is given here overrides it.
 
         Returns:
             The validation metrics of the best epoch.
+
+        Raises:
+            HandError: there is no data YAML, or `resume` of a training that is finished.
         """
         self._check_is_pytorch_model()
+        if settings.pop("trainer", None) not in (None, HandTrainer):
+            raise HandError("a hand detector trains with HandTrainer; leave trainer= out")
         given = {
             "keypoint_loss": keypoint_loss,
             "mask_prob": mask_prob,
@@ -105,6 +112,8 @@ class HandDetector(YOLO):
             "stock_flips": stock_flips,
         }
         given = {name: value for name, value in given.items() if value is not None}
+        settings = {**_settings_file(settings.pop("cfg", None)), **settings, **given}
+        given = {name: settings.pop(name) for name in HandOptions.names() if name in settings}
         for key in ("pretrained", "resume"):
             if isinstance(settings.get(key), (str, Path)):
                 settings[key] = str(_existing(Path(settings[key])))
@@ -113,6 +122,8 @@ class HandDetector(YOLO):
         if settings.get("resume"):
             if given:
                 raise HandError(f"{', '.join(given)} cannot change on resume; start a new training")
+            remembered = self._data_to_resume(settings["resume"])
+            settings["data"] = settings.get("data") or _remembered(remembered)
             return super().train(**settings)
         if not settings.get("data"):
             raise HandError("train needs data=<your data YAML>")
@@ -128,13 +139,27 @@ class HandDetector(YOLO):
 
         Args:
             settings: any Ultralytics validation argument; `data` is a data YAML, or the name of one
-                that ships with the package ("hand-sample.yaml").
+                that ships with the package ("hand-sample.yaml"); by default that of the training.
+
+        Raises:
+            HandError: there is no data YAML, or it is not one of hands.
         """
-        if settings.get("data"):
-            settings["data"] = data_yaml(settings["data"])
-            read_hand_data(settings["data"], settings.get("split") or "val")
+        given = settings.get("data")
+        settings["data"] = data_yaml(given) if given else _remembered(self.overrides.get("data"))
+        read_hand_data(settings["data"], settings.get("split") or "val")
         with no_font_download(), self._exactly(settings):
             return super().val(**{"agnostic_nms": True, **settings})
+
+    def tune(self, *args: Any, **settings: Any) -> NoReturn:
+        """Not for hands: Ultralytics would tune its own trainer, whose flips teach wrong sides.
+
+        Raises:
+            HandError: always.
+        """
+        raise HandError(
+            "tune would run Ultralytics' own trainer; compare values with train() in a loop, "
+            "or with the rows of `wilor-yolo detect ablate grid=`"
+        )
 
     def predict(  # type: ignore[override]  # without the predictor's class
         self, source: Any = None, stream: bool = False, **settings: Any
@@ -175,7 +200,7 @@ class HandDetector(YOLO):
             self.model.pt_path = str(Path.cwd() / start.name)  # Ultralytics names the file by it
         try:
             return super().export(**{**_ONE_BOX_A_HAND, **settings})
-        except (AssertionError, OSError, RuntimeError, ValueError) as error:
+        except (AssertionError, ImportError, OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise HandError(f"export format={settings.get('format')}: {reason}") from error
 
@@ -188,6 +213,21 @@ class HandDetector(YOLO):
                 f"{self.model} is an exported detector: it predicts, tracks and validates; "
                 "training and exporting start from its .pt"
             ) from None
+
+    def _data_to_resume(self, resume: object) -> object:
+        """The data YAML of the training to go on with; Ultralytics would start a new one instead.
+
+        Raises:
+            HandError: the checkpoint is not that of a training under way.
+        """
+        resumed = self.overrides["model"] if resume is True else resume
+        checkpoint = self.ckpt if resume is True else load_checkpoint(resume)[1]
+        if not checkpoint or checkpoint.get("optimizer") is None:
+            raise HandError(
+                f"{resumed} cannot be resumed, it has no optimizer (its training is finished, or "
+                "never began); leave resume= out to start a new one"
+            )
+        return checkpoint.get("train_args", {}).get("data")
 
     def _exactly(self, settings: dict[str, Any]) -> AbstractContextManager[None]:
         """Exported models compute as exactly as the `.pt`, unless `quantize=16` or 8 is given."""
@@ -249,6 +289,26 @@ def data_yaml(data: object) -> str:
     if not path.is_file():
         raise HandError(f"there is no data YAML {data}")
     return str(path)
+
+
+def _remembered(data: object) -> str:
+    """The data YAML a checkpoint was trained on; Ultralytics would download COCO for want of it."""
+    if not data:
+        raise HandError("this detector remembers no data set; give data=<your data YAML>")
+    if not isinstance(data, (str, Path)) or not Path(data).is_file():
+        raise HandError(f"the data set of the training, {data}, is gone; give data=<its YAML>")
+    return str(data)
+
+
+def _settings_file(path: str | Path | None) -> dict[str, Any]:
+    """The training arguments in a YAML; which model and what to do with it is known already."""
+    if not path:
+        return {}
+    try:
+        settings = YAML.load(path)
+    except (AssertionError, OSError, ValueError) as error:
+        raise HandError(f"cfg={path} cannot be read: {' '.join(str(error).split())}") from error
+    return {k: v for k, v in settings.items() if k not in {"model", "task", "mode"}}
 
 
 def _existing(path: Path) -> Path:
