@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -29,6 +29,15 @@ def test_arrays_follow_their_hand(hands):
     both = sv.Detections.merge([kept, to_detections(tracked[0])])
     np.testing.assert_array_equal(both["joints"], hands.joints[[1, 2, 0]])
     assert list(both["class_name"]) == ["right", "right", "left"]
+
+
+def test_every_array_of_a_hand_is_carried(hands):
+    """Without `scale`, parameters of a known hand length would pose a hand of another size."""
+    scaled = replace(hands, scale=np.array([0.9, 1.0, 1.1], np.float32))
+    np.testing.assert_array_equal(to_detections(scaled)[1:]["scale"], scaled.scale[1:])
+    in_detections = {"bbox_xyxy", "confidence", "is_right", "track_id", "faces"}
+    arrays = {f.name for f in fields(scaled) if isinstance(getattr(scaled, f.name), np.ndarray)}
+    assert set(to_detections(scaled).data) == arrays - in_detections | {"class_name"}
 
 
 def test_detections_before_reconstruction_and_of_nobody(detected, nobody, hands):

@@ -23,6 +23,7 @@ _CARRIED = (
     "global_orient",
     "hand_pose",
     "betas",
+    "scale",
 )
 
 
@@ -32,7 +33,8 @@ def to_detections(hands: Hands) -> sv.Detections:
     Returns:
         `Detections` with ``class_id`` 0 for left and 1 for right hands, ``tracker_id`` where the
         hands are tracked, and in ``data``: ``class_name`` ("left" or "right") and every array of
-        `Hands` that is there, under its own name, shape, unit and frame (``K`` as (N, 3, 3)).
+        `Hands` but ``faces`` that is there, under its own name, shape, unit and frame (``K`` as
+        (N, 3, 3)).
         They follow their hand through slicing, filtering, `merge` and non-maximum suppression;
         tools that move boxes (`InferenceSlicer`) do not move them.
     """
