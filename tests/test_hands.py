@@ -129,6 +129,18 @@ def test_hands_survive_other_processes(hands):
 # Space
 
 
+def test_hands_read_from_a_line_without_faces_get_those_of_their_model(hands):
+    """As in hands.jsonl; see docs/hands-json.md."""
+    line = {k: v for k, v in hands.to_dict().items() if k != "faces"}
+    read = Hands.from_dict(json.loads(json.dumps(line)))
+    with pytest.raises(HandError, match=r"replace\(hands, faces=load_hand_model\(\)") as caught:
+        read.faces_of(0)
+    assert "\n" not in str(caught.value)
+    whole = replace(read, faces=load_hand_model().faces)
+    for i in range(3):
+        np.testing.assert_array_equal(whole.faces_of(i), hands.faces_of(i))
+
+
 def _volume(vertices, faces):
     a, b, c = np.moveaxis(vertices[faces].astype(float), 1, 0)
     return np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6

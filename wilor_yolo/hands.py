@@ -157,7 +157,16 @@ class Hands:
         return np.linalg.norm(self.need("joints")[:, 0] + self.need("cam_t"), axis=-1)
 
     def faces_of(self, index: int) -> np.ndarray:
-        """(F, 3) triangles of one hand, counter-clockwise seen from outside for either side."""
+        """(F, 3) triangles of one hand, counter-clockwise seen from outside for either side.
+
+        Raises:
+            HandError: the hands are not reconstructed, or were read without their `faces`.
+        """
+        if self.faces is None and self.reconstructed:  # MANO's and the free hand's faces differ
+            raise HandError(
+                "these hands have no faces (a line of hands.jsonl has none); add those of their "
+                "hand model: replace(hands, faces=load_hand_model().faces), docs/hands-json.md."
+            )
         faces = self.need("faces")
         return faces if self.is_right[index] else faces[:, [0, 2, 1]]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import trimesh
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.hands import Hands
+from wilor_yolo.visualize.annotators import MeshAnnotator
 from wilor_yolo.visualize.exports import (
     FORMATS,
     save,
@@ -128,6 +130,23 @@ def test_hands_without_a_mesh(detected, nobody, tmp_path):
     assert not list(tmp_path.iterdir())
     for ending in (".json", ".npz"):
         assert save(nobody, tmp_path / f"hands{ending}").exists()
+
+
+def test_hands_read_from_a_line_without_faces(hands, picture, tmp_path):
+    line = {k: v for k, v in hands.to_dict().items() if k != "faces"}
+    read = Hands.from_dict(line)
+    for use in (lambda: save_glb(read, tmp_path / "a.glb"), lambda: _drawn(read, picture)):
+        with pytest.raises(HandError, match="replace"):
+            use()
+    whole = replace(read, faces=hands.faces)
+    assert len(load(save_glb(whole, tmp_path / "a.glb")).geometry) == 3
+    drawn, expected = _drawn(whole, picture), _drawn(hands, picture)
+    assert (expected != picture).any()
+    assert np.abs(drawn.astype(float) - expected).mean() < 0.5  # five decimals
+
+
+def _drawn(hands: Hands, picture: np.ndarray) -> np.ndarray:
+    return MeshAnnotator().annotate(picture.copy(), hands)
 
 
 def test_errors_are_plain(hands, tmp_path):
