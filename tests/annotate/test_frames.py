@@ -59,6 +59,17 @@ def test_items(tmp_path: Path) -> None:
         find_items(tmp_path / "absent")
 
 
+def test_what_the_job_writes_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.jpg", "runs/b.jpg", "runs/predict/a.jpg", "runs/predict/clip/clip.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    for source in (".", tmp_path):
+        names = [item.name for item in find_items(source, Path("runs/predict"))]
+        assert names == ["a", "runs_b"]
+    assert len(find_items("runs/predict", Path("runs/predict"))) == 2  # asked for by name
+
+
 def test_names_that_collide_get_apart(tmp_path: Path) -> None:
     for name in ("a b.jpg", "a_b.png"):
         (tmp_path / name).write_bytes(b"x")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wilor_yolo.cli.folder import discard_if_empty, new_folder, unused_stems
+from wilor_yolo.cli.folder import folder_of_run, new_folder, spare_sources, unused_stems
 from wilor_yolo.errors import HandError
 
 
@@ -49,13 +49,38 @@ def test_a_file_system_that_takes_no_folders() -> None:
         new_folder("/proc/wilor-yolo-test")
 
 
-def test_discard(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    discard_if_empty(tmp_path / "empty")
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "a").touch()
-    discard_if_empty(tmp_path / "full")
-    assert [p.name for p in tmp_path.iterdir()] == ["full"]
+def test_a_folder_of_a_run_that_wrote_nothing_is_taken_back(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for name in ("mine", "full", "empty"):
+        with folder_of_run(tmp_path / name) as folder:
+            if name == "full":
+                (folder / "a").touch()
+    with pytest.raises(HandError), folder_of_run(tmp_path / "failed"):
+        raise HandError("no")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["full", "mine"]
+
+
+def test_folders_without_a_name_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "a" / "b"
+    work.mkdir(parents=True)
+    (work / "file").touch()
+    monkeypatch.chdir(work)
+    assert new_folder(".") == tmp_path / "a" / "b2"
+    assert new_folder("..") == tmp_path / "a2"
+    assert new_folder(".", exist_ok=True) == work
+
+
+def test_sources_are_spared_by_whatever_name(tmp_path: Path) -> None:
+    source = tmp_path / "photos" / "a.jpg"
+    source.parent.mkdir()
+    source.touch()
+    (tmp_path / "link").symlink_to("photos", target_is_directory=True)
+    spare_sources([tmp_path / "a.jpg", source.with_name("b.jpg")], [source, tmp_path / "gone.jpg"])
+    for target in (source, tmp_path / "link" / "a.jpg", tmp_path / "photos" / ".." / source):
+        with pytest.raises(HandError, match=r"a\.jpg is a source and would be written over"):
+            spare_sources([target], [source])
 
 
 def test_stems_never_collide() -> None:

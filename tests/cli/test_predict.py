@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,29 @@ def test_second_run_gets_its_own_folder(predict: Any, photo: Path) -> None:
     assert _files("runs") == ["predict", "predict2"]
     assert predict(f"source={photo}", "out=mine/here") == 0
     assert _files("mine/here") == ["hands.json", "photo.glb", "photo.jpg"]
+
+
+def test_pictures_are_not_written_over(
+    predict: Any, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = cv2.imread(str(photo))
+    for name in ("one.jpg", "two.jpg"):
+        cv2.imwrite(name, picture)
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    for source in ("one.jpg", "."):
+        assert predict(f"source={source}", "out=.", "exist_ok=True") == 2
+        error = capsys.readouterr().err
+        assert "out= is the folder of the source; give another." in error
+        assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+    assert predict("source=one.jpg", "out=.", "exist_ok=True", "save=False") == 0
+    assert predict(f"source={photo}", "out=.", "exist_ok=True") == 0  # another file than photo.jpg
+
+
+def test_home_is_expanded(predict: Any, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photo.parent))
+    assert predict("source=~/photo.png", "out=~/hands", "save=False") == 0
+    assert (photo.parent / "hands" / "hands.json").is_file() and not Path("~").exists()
 
 
 def test_bundled_picture(predict: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -305,13 +329,32 @@ def test_show_needs_a_display(
     def refuse(*_: object) -> None:
         raise cv2.error("no display")
 
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "imshow", refuse)
     assert predict(f"source={photo}", "show=True") == 2
     assert "show=True needs a display" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a display is always there")
+def test_show_without_a_display_ends_before_the_run(
+    predict: Any,
+    photo: Path,
+    blobs: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With nothing replaced: Qt would end the process, and these tests with it."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert predict(f"source={photo}", "show") == 2
+    error = capsys.readouterr().err
+    assert "show=True needs a display" in error and error.count("\n") == 1
+    assert not blobs and not Path("runs").exists()
+
+
 def test_show_opens_a_window(predict: Any, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "imshow", lambda name, image: shown.append(image.shape))
     monkeypatch.setattr(cv2, "waitKey", lambda delay: ord("x"))
     assert predict(f"source={photo}", "show") == 0
@@ -391,6 +434,15 @@ def test_a_video_without_tracking(
     assert "tracking needs lap" in capsys.readouterr().err
 
 
+def test_a_video_is_not_written_over(
+    predict: Any, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = clip.read_bytes()
+    assert predict(f"source={clip}", f"out={clip.parent}", "exist_ok=True", "track=False") == 2
+    assert "out= is the folder of the source; give another." in capsys.readouterr().err
+    assert clip.read_bytes() == before
+
+
 def test_video_keys(predict: Any, clip: Path) -> None:
     keys = ["track=False", "stride=2", "max_frames=2", "save_mesh=True", "focal=700"]
     assert predict(f"source={clip}", *keys) == 0
@@ -447,6 +499,7 @@ def test_interrupted_video_keeps_what_is_done(
 def test_window_of_a_video_can_be_closed(
     predict: Any, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "imshow", lambda name, image: None)
     keys = iter([-1, -1, ord("q")])
     monkeypatch.setattr(cv2, "waitKey", lambda delay: next(keys))

@@ -64,6 +64,56 @@ def test_pictures_and_videos_of_a_list(
     assert changed == {f"{stem}.hands.json", f"{stem}.glb", f"{stem}.jpg"}
 
 
+@pytest.fixture
+def local(blobs: Any, tiny_reconstructor: Path, tmp_path: Path, monkeypatch: Any) -> Any:
+    """``local("source=...", ...)`` -> exit code, in a folder with one picture, photos/a.jpg."""
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "a.jpg"), np.full((32, 32, 3), 90, np.uint8))
+    monkeypatch.chdir(tmp_path)
+    given = [f"reconstructor={tiny_reconstructor}", "engine=local", "workers=1"]
+    return lambda *words: main(["predict", *given, *words])
+
+
+def test_sources_are_not_written_over(local: Any, painter: Any, capsys: Any) -> None:
+    photo = Path("photos/a.jpg")
+    Path("list.txt").write_text("photos/a.jpg\n")
+    before = photo.read_bytes()
+    for source in ("photos", "photos/a.jpg", "list.txt"):
+        assert local(f"source={source}", "out=photos") == 2
+        error = capsys.readouterr().err
+        assert "out= is the folder of the source; give another." in error
+        assert error.count("\n") == 1
+    assert photo.read_bytes() == before
+    assert [path.name for path in photo.parent.iterdir()] == ["a.jpg"]
+
+
+def test_drawings_are_not_taken_for_pictures(local: Any, capsys: Any) -> None:
+    assert local("source=.") == 0
+    assert local("source=.") == 0
+    assert "1 files done before" in capsys.readouterr().out.splitlines()[-1]
+    drawings = [path.name for path in Path("runs/predict").glob("*.jpg")]
+    assert drawings == ["photos_a.jpg"]
+
+
+def test_a_folder_belongs_to_one_job(local: Any, capsys: Any) -> None:
+    assert local("source=photos", "out=out", "conf=0.4") == 0
+    assert local("source=photos", "out=out", "conf=0.4", "device=cpu") == 0
+    for words, named in (
+        (["source=photos", "conf=0.5"], "conf=0.4, now conf=0.5"),
+        (["source=photos/a.jpg", "conf=0.4"], "photos/a.jpg"),
+    ):
+        capsys.readouterr()
+        assert local(*words, "out=out") == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and named in error and "give another out=." in error
+    assert local("source=photos", "out=new", "detector=none", "K=1,1,1,1") == 0
+    Path("new/a.hands.json").unlink()
+    assert local("source=photos", "out=new") == 0  # nothing had been done
+    Path("out/job.json").unlink()  # as of an older version
+    assert local("source=photos", "out=out", "conf=0.5") == 0
+    assert "1 files done before" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -110,7 +110,7 @@ class AnnotationJob:
 
     def run(self, source: str | Path) -> JobSummary:
         """Annotate everything of a source (see :func:`.frames.find_items`)."""
-        tasks = find_tasks(source, self.settings.pictures)
+        tasks = find_tasks(source, self.settings.pictures, self.out)
         return collect(self.out, tasks, map(self.do, tasks), self.report)
 
     def do(self, task: Task) -> Counter[str]:

@@ -67,11 +67,12 @@ class SampledFrame:
     image: np.ndarray = field(repr=False)
 
 
-def find_items(source: str | Path) -> list[Item]:
+def find_items(source: str | Path, without: Path | None = None) -> list[Item]:
     """The videos and pictures of a source, sorted by path.
 
     Args:
         source: a file, a folder (searched with its subfolders), or a `.txt` list of these.
+        without: a folder inside a searched one that is passed over: what the job itself writes.
 
     Raises:
         ImageError: nothing there.
@@ -84,10 +85,13 @@ def find_items(source: str | Path) -> list[Item]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         names = [line.strip() for line in lines if line.strip() and line.lstrip()[0] != "#"]
         roots = [Path(n) if Path(n).exists() else path.parent / n for n in names]
+    own = None if without is None else without.resolve()
     files: list[tuple[Path, Path]] = []  # path, and what its name is counted from
     for root in roots:
         if root.is_dir():
             inside = (p for p in sorted(root.rglob("*")) if p.is_file() and p.name[0] != ".")
+            if own is not None and root.resolve() in own.parents:
+                inside = (p for p in inside if own not in p.resolve().parents)
             files += [(p, p.relative_to(root)) for p in inside]
         else:
             files.append((root, Path(root.name)))

@@ -31,13 +31,17 @@ class JobSummary:
         return f"{', '.join(parts) or 'nothing to do'}; {self.seconds:.0f} s"
 
 
-def find_tasks(source: str | Path, pictures: int) -> list[Task]:
+def find_tasks(source: str | Path, pictures: int, without: Path | None = None) -> list[Task]:
     """The videos of a source, one a task, then its pictures, `pictures` a task.
+
+    Args:
+        source, without: as for :func:`.frames.find_items`.
+        pictures: at most so many a task.
 
     Raises:
         ImageError: nothing there.
     """
-    items = find_items(source)
+    items = find_items(source, without)
     stills = [item for item in items if not item.is_video]
     bundles = [tuple(stills[i : i + pictures]) for i in range(0, len(stills), pictures)]
     return [*((item,) for item in items if item.is_video), *bundles]

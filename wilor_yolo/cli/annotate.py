@@ -124,7 +124,7 @@ def run(args: list[str]) -> int:
     from ..annotate.gather import collect, find_tasks
     from ..spread import spread
 
-    tasks = find_tasks(options.source, JOB_PICTURES)
+    tasks = find_tasks(options.source, JOB_PICTURES, without=Path(options.out))
     done = spread(partial(_worker, options), tasks, options.workers, options.engine)
     summary = collect(Path(options.out), tasks, done, _say)
     print(f"{options.out}: {summary}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import HandError
 
-__all__ = ["discard_if_empty", "new_folder", "unused_stems"]
+__all__ = ["folder_of_run", "new_folder", "spare_sources", "unused_stems"]
 
 _MOST_RUNS = 9999
 
@@ -23,9 +25,53 @@ def new_folder(wanted: str | Path, exist_ok: bool = False) -> Path:
     Raises:
         HandError: the folder cannot be made or written to.
     """
+    return _new_folder(wanted, exist_ok)[0]
+
+
+@contextmanager
+def folder_of_run(wanted: str | Path, exist_ok: bool = False) -> Iterator[Path]:
+    """As :func:`new_folder`; a folder it made is taken back if nothing was written into it."""
+    folder, made = _new_folder(wanted, exist_ok)
+    try:
+        yield folder
+    finally:
+        if made:
+            with suppress(OSError):  # there are files in it
+                folder.rmdir()
+
+
+def spare_sources(targets: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        HandError: a target is one of the sources, by whatever name.
+    """
+    read = {_identity(source) for source in sources} - {None}
+    for target in targets:
+        if _identity(target) in read:
+            raise HandError(
+                f"{target} is a source and would be written over: out= is the folder of the "
+                "source; give another."
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The same for all names of a file (links, upper and lower case); None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _new_folder(wanted: str | Path, exist_ok: bool) -> tuple[Path, bool]:
+    """The folder, and whether it was made here."""
     wanted = Path(wanted)
+    if wanted.name in {"", ".."}:  # `.` has no name to put a number behind
+        wanted = Path(os.path.abspath(wanted))
     for number in range(1, _MOST_RUNS):
-        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}{number}")
+        folder = wanted if number == 1 else wanted.parent / f"{wanted.name}{number}"
+        made = True
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -33,22 +79,15 @@ def new_folder(wanted: str | Path, exist_ok: bool = False) -> Path:
                 raise HandError(f"{folder} is a file; give another folder with out=.") from None
             if not exist_ok and next(folder.iterdir(), None) is not None:
                 continue
+            made = False
         except OSError as error:
             raise _unwritable(folder, error) from None
         try:
             _try_writing(folder)
         except OSError as error:
             raise _unwritable(folder, error) from None
-        return folder
+        return folder, made
     raise HandError(f"{wanted} and {_MOST_RUNS} folders after it are taken; clean up.")
-
-
-def discard_if_empty(folder: Path) -> None:
-    """Take back a folder nothing was written into."""
-    try:
-        folder.rmdir()
-    except OSError:
-        return
 
 
 def unused_stems(paths: list[Path]) -> list[str]:

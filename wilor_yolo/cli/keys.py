@@ -6,6 +6,7 @@ Nothing heavy is imported here: a mistyped key fails before torch is loaded.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
@@ -193,6 +194,7 @@ def read_keys(options: type[T], args: Iterable[str], verb: str) -> T:
             )
         if name in values:
             raise HandError(f"{name} is given twice; keep one.")
+        value = os.path.expanduser(value)  # zsh leaves `out=~/hands` as it is, bash does not
         try:
             values[name] = known[name].convert(value)
         except ValueError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,19 +19,27 @@ from ..errors import HandError, ImageError
 from ..hands import Hands
 from ..images import read_image
 from ..whole_files import write_bytes
-from .folder import unused_stems
+from .folder import spare_sources, unused_stems
 
 if TYPE_CHECKING:
     from ..pipeline import HandPipeline
     from ..sources import Pictures
     from .predict_options import PredictOptions
 
-__all__ = ["annotator", "hand_table", "predict_pictures", "show_picture", "write_picture"]
+__all__ = [
+    "annotator",
+    "check_display",
+    "hand_table",
+    "predict_pictures",
+    "show_picture",
+    "write_picture",
+]
 
 BATCH = 8  # pictures whose hands share a forward pass ...
 BATCH_PIXELS = 60_000_000  # ... unless together they are larger than this
 TABLE_ROWS = 40
 JPEG_QUALITY = 92
+_NO_DISPLAY = "show=True needs a display; leave it out and open the files."
 
 
 @dataclass(frozen=True)
@@ -59,11 +69,14 @@ def predict_pictures(
 
     Raises:
         ImageError: the only picture cannot be read.
+        HandError: a drawing would be written over one of the pictures.
     """
     alone = len(pictures.paths) == 1
     tally = _Tally([], [], [])
     errors = Console(stderr=True)
     stems = unused_stems(list(pictures.paths))
+    if folder is not None and options.save:
+        spare_sources((folder / f"{stem}.jpg" for stem in stems), pictures.paths)
     jobs = list(zip(pictures.paths, stems, strict=True))
     paths = track(
         jobs, "hands", console=errors, transient=True, disable=alone or not errors.is_terminal
@@ -117,6 +130,17 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     write_bytes(path, data.tobytes())
 
 
+def check_display() -> None:
+    """See that a window can be opened: without a display Qt ends the process, past all `except`.
+
+    Raises:
+        HandError: there is no display.
+    """
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
+        raise HandError(_NO_DISPLAY)
+
+
 def show_picture(image: np.ndarray, wait: int) -> bool:
     """Show a picture in a window; False when the user pressed q or Esc.
 
@@ -131,7 +155,7 @@ def show_picture(image: np.ndarray, wait: int) -> bool:
         cv2.imshow("wilor-yolo", image)
         return cv2.waitKey(wait) & 0xFF not in (ord("q"), 27)
     except cv2.error:
-        raise HandError("show=True needs a display; leave it out and open the files.") from None
+        raise HandError(_NO_DISPLAY) from None
 
 
 def hand_table(rows: Sequence[tuple[str, Hands, int]]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from ..errors import HandError
@@ -41,11 +42,15 @@ def run(args: list[str]) -> int:
 
     from ..sources import Video, find_source
     from .chain import make_pipeline
-    from .folder import discard_if_empty, new_folder
+    from .folder import folder_of_run
 
+    if options.show:
+        from .pictures import check_display
+
+        check_display()
     source = find_source(bundled_picture() if options.source is None else options.source)
-    folder = new_folder(options.out, options.exist_ok) if options.writes else None
-    try:
+    made = folder_of_run(options.out, options.exist_ok) if options.writes else nullcontext()
+    with made as folder:
         pipeline = make_pipeline(options)
         if isinstance(source, Video):
             from .videos import predict_video
@@ -54,9 +59,6 @@ def run(args: list[str]) -> int:
         from .pictures import predict_pictures
 
         return predict_pictures(pipeline, source, options, folder)
-    finally:
-        if folder is not None:
-            discard_if_empty(folder)
 
 
 def bundled_picture() -> Path:

@@ -2,23 +2,26 @@
 
 For each picture `<name>.jpg`, `<name>.glb` and, written last, `<name>.hands.json`; for each video
 a folder `<name>/` with what `predict` writes for one. Names are those of `annotate`: unique in the
-job. What is complete is not done again.
+job. What is complete is not done again; `job.json` says of what source and keys it is.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import HandError, ImageError
+from ..whole_files import write_text
+from .folder import spare_sources
 from .pictures import BATCH, annotator, write_picture
 
 if TYPE_CHECKING:
@@ -31,13 +34,17 @@ __all__ = ["predict_batch"]
 
 _BUNDLE = 40  # pictures a task
 _DONE = ".done"
+_JOB = "job.json"
+# Keys that do not change what is written.
+_FREE = ("out", "exist_ok", "device", "show", "engine", "workers")
 
 
 def predict_batch(options: PredictOptions) -> int:
     """Run on a folder (with its subfolders), a list or a file; 1 if some files failed.
 
     Raises:
-        HandError: nothing there, or keys that make no sense here.
+        HandError: nothing there, keys that make no sense here, or an out= that holds the sources
+            or another job.
     """
     from ..annotate.gather import find_tasks
     from ..spread import spread
@@ -46,9 +53,16 @@ def predict_batch(options: PredictOptions) -> int:
         raise HandError("engine= is for many files; name them with source=.")
     if options.show or not options.save_json:
         raise HandError(f"engine={options.engine} needs show=False and save_json=True.")
-    everything = find_tasks(options.source, _BUNDLE)
     out = Path(options.out)
+    source = Path(options.source)
+    if source.is_dir() and out.is_dir() and source.samefile(out):
+        raise HandError(f"{out}: out= is the folder of the source; give another.")
+    everything = find_tasks(options.source, _BUNDLE, without=out)
+    items = [item for task in everything for item in task]
+    if options.save:
+        spare_sources((_drawing(item, out) for item in items), (item.path for item in items))
     out.mkdir(parents=True, exist_ok=True)
+    _claim(out, options)
     tasks = [rest for task in everything if (rest := _not_done(task, out))]
     files = sum(len(task) for task in everything)
     left = sum(len(task) for task in tasks)
@@ -69,6 +83,29 @@ def _told(counts: Counter[str]) -> str:
     return ", ".join(f"{number} {what}" for what, number in sorted(counts.items())) or "no files"
 
 
+def _claim(out: Path, options: PredictOptions) -> None:
+    """Write down what `out` is filled with, or see that it is the same as before."""
+    assert options.source is not None
+    keys = {name: value for name, value in asdict(options).items() if name not in _FREE}
+    keys["source"] = os.path.abspath(options.source)
+    job: dict[str, Any] = json.loads(json.dumps(keys))  # tuples become lists
+    path = out / _JOB
+    begun = any(out.glob("*.hands.json")) or any(out.glob(f"*/{_DONE}"))
+    if not path.exists() or not begun:  # a job that failed at once may be mended
+        write_text(path, json.dumps(job, indent=1))
+        return
+    try:
+        before = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise HandError(f"{path} is damaged; give another out=.") from None
+    for name in sorted(set(job) | set(before)):
+        if job.get(name) != before.get(name):
+            raise HandError(
+                f"{out} was begun with {name}={before.get(name)}, now {name}={job.get(name)}; "
+                "give another out=."
+            )
+
+
 def _not_done(task: Task, out: Path) -> Task:
     return tuple(item for item in task if not _mark(item, out).exists())
 
@@ -76,6 +113,13 @@ def _not_done(task: Task, out: Path) -> Task:
 def _mark(item: Item, out: Path) -> Path:
     """The file that is written when the rest is."""
     return out / item.name / _DONE if item.is_video else out / f"{item.name}.hands.json"
+
+
+def _drawing(item: Item, out: Path) -> Path:
+    """The picture or video with the hands drawn in."""
+    if item.is_video:
+        return out / item.name / f"{item.path.stem}.mp4"
+    return out / f"{item.name}.jpg"
 
 
 def _worker(options: PredictOptions) -> Callable[[Task], Counter[str]]:
@@ -117,7 +161,7 @@ def _pictures(
         hands = replace(found, source=str(item.path))
         try:
             if options.save:
-                write_picture(out / f"{item.name}.jpg", draw(image, hands))
+                write_picture(_drawing(item, out), draw(image, hands))
             if options.save_mesh is not False and len(hands):
                 from ..visualize.exports import save_glb
 

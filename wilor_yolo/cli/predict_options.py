@@ -27,7 +27,11 @@ class PredictOptions:
         "picture, folder of pictures, glob in quotes, list .txt, video, or number of a camera",
         "the bundled picture",
     )
-    out: str = key("runs/predict", text, "folder to write to; numbered if there are files in it")
+    out: str = key(
+        "runs/predict",
+        text,
+        "folder to write to; numbered if there are files in it, but not with engine=local or ray",
+    )
     exist_ok: bool = key(False, yes_no, "write into out= although there are files in it")
     detector: str | None = key(None, maybe(text), "detector file, or hand-s.pt", "hand-n.pt")
     reconstructor: str | None = key(

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..hands import Hands
+from .folder import spare_sources
 from .pictures import annotator, show_picture
 from .video_writer import VideoWriter
 
@@ -45,9 +46,15 @@ class _Seen:
 def predict_video(
     pipeline: HandPipeline, video: Video, options: PredictOptions, folder: Path | None
 ) -> int:
-    """Run on a video; Ctrl-C ends it early and keeps what is done. Returns the exit code."""
+    """Run on a video; Ctrl-C ends it early and keeps what is done. Returns the exit code.
+
+    Raises:
+        HandError: the drawn video would be written over the source.
+    """
     from ..pipeline import can_track
 
+    if folder is not None and options.save and isinstance(video.source, Path):
+        spare_sources([folder / f"{video.name}.mp4"], [video.source])
     track = can_track() if options.track == "auto" else options.track.lower() == "true"
     if options.track == "auto" and not track:
         print(
