@@ -52,6 +52,30 @@ def test_missing_and_damaged_files(report: Any, tmp_path: Path) -> None:
     assert "gone.safetensors do not exist" in found["reconstructor"]
 
 
+def test_shipped_names_are_taken(report: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, found = report("detector=hand-n.pt", "reconstructor=reconstructor-s.safetensors")
+    assert code == 0
+    assert "weights/hand-n.pt" in Path(found["detector"].split()[1]).as_posix()
+    assert found["reconstructor"].startswith("ok ")
+
+
+def test_exported_detector(report: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    class Exported:
+        """Ultralytics keeps the path of an exported file for a model."""
+
+        def __init__(self, path: Path) -> None:
+            self.model = str(path)
+
+        def predict(self, *_: Any, **__: Any) -> None:
+            pass
+
+    (tmp_path / "hand-n.onnx").write_bytes(b"x")
+    monkeypatch.setattr("wilor_yolo.detect.model.HandDetector", Exported)
+    code, found = report(f"detector={tmp_path / 'hand-n.onnx'}")
+    assert code == 0 and "(exported, onnx, " in found["detector"]
+
+
 def test_bad_hand_model(report: Any, tmp_path: Path) -> None:
     (tmp_path / "hand.npz").write_bytes(b"nothing")
     code, found = report(f"hand_model={tmp_path / 'hand.npz'}")

@@ -209,10 +209,11 @@ def _file(
     attempt: Callable[[Path], str],
 ) -> Finding:
     from ..errors import HandError
+    from ..weights_dir import or_shipped
     from .weights import sha256
 
     try:
-        path = shipped() if given is None else Path(given)
+        path = shipped() if given is None else or_shipped(given)
         described = attempt(path)
     except HandError as error:
         return Finding(False, subject, str(error))
@@ -254,6 +255,8 @@ def _try_detector(path: Path) -> str:
     detector = HandDetector(path)
     detector.predict(np.zeros((64, 64, 3), np.uint8), imgsz=64, verbose=False)
     model: Any = detector.model
+    if isinstance(model, str):  # what Ultralytics keeps of an exported file
+        return f"exported, {path.suffix.lstrip('.') or path.name}"
     return f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters"
 
 
