@@ -22,6 +22,8 @@ from pathlib import Path
 from wilor_yolo.errors import HandError
 
 def make(folder):
+    if folder == "nowhere":
+        raise HandError("no network there")
     def work(task):
         if task == "fail":
             raise HandError("this one cannot be done")
@@ -69,6 +71,12 @@ def test_what_a_task_says_comes_back(work, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_a_worker_says_at_its_start_comes_back(work) -> None:
+    with pytest.raises(HandError, match="no network there"):
+        list(spread(partial(work.make, "nowhere"), ["a", "b"], workers=2))
+
+
+@pytest.mark.slow
 def test_a_worker_that_dies_is_said_in_one_line(work, tmp_path: Path) -> None:
     with pytest.raises(HandError, match="a worker process died"):
         list(spread(partial(work.make, tmp_path), ["die", "a"], workers=2))
@@ -113,6 +121,8 @@ def test_ray_does_the_same(work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     with pytest.raises(HandError, match="this one cannot be done"):
         list(spread(partial(work.make, tmp_path), ["fail"], 1, engine="ray"))
+    with pytest.raises(HandError, match="no network there"):
+        list(spread(partial(work.make, "nowhere"), ["a"], 1, engine="ray"))
 
 
 def test_ray_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def spread(
             started on this machine. All machines must see the same files under the same paths.
 
     Raises:
-        HandError: a task raised it, a worker died, or ray is not installed.
+        HandError: a task or `make` raised it, a worker died, or ray is not installed.
     """
     if engine not in ENGINES:
         raise HandError(f"engine={engine}: choose {' or '.join(ENGINES)}.")
@@ -85,7 +85,20 @@ def _start(make: Callable[[], Callable[[Any], Any]]) -> None:
     global _work
     _one_thread()
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _work = make()
+    _work = _made(make)
+
+
+def _made(make: Callable[[], Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """What `make` gives; where it fails, a function that says why: raised now it ends the pool."""
+    try:
+        return make()
+    except HandError as error:
+        trouble = error
+
+    def work(task: Any) -> Any:
+        raise trouble
+
+    return work
 
 
 def _do(task: Any) -> Any:
@@ -117,7 +130,7 @@ class _Actor:
 
     def __init__(self, make: bytes) -> None:
         _one_thread()
-        self._work = pickle.loads(make)()
+        self._work = _made(pickle.loads(make))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         results = []
