@@ -201,6 +201,40 @@ def test_stream_tracks_and_votes(
     assert plain[3][1].track_id is None
 
 
+def test_a_tracked_hand_keeps_its_side_when_a_crop_seems_another(
+    pipeline: HandPipeline, painter: Any, write_video: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+
+    def settle_sides(crops: np.ndarray, output: Any, forward: Any) -> Any:
+        """The crops of the fourth frame seem to show hands of the other side."""
+        checked.append(len(crops))
+        return output, np.full(len(crops), len(checked) == 4)
+
+    monkeypatch.setattr("wilor_yolo.pipeline.can_track", lambda: True)
+    monkeypatch.setattr("wilor_yolo.reconstruct.predictor.settle_sides", settle_sides)
+    path = write_video([painter([RIGHT_BOX, LEFT_BOX]) for _ in range(5)])
+    seen = [hands for _, hands in pipeline.stream(path)]
+    assert checked == [2] * 5  # once told the side by the vote, the crop has no say
+    sides = [dict(zip(hands.track_id.tolist(), hands.side, strict=True)) for hands in seen]
+    assert sides == [{1: "right", 2: "left"}] * 5
+    del checked[:]
+    plain = [hands for _, hands in pipeline.stream(path, track=False)]
+    assert plain[3].is_right.tolist() != plain[2].is_right.tolist()
+
+
+def test_a_second_tracked_stream_ends_the_first(
+    pipeline: HandPipeline, painter: Any, write_video: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wilor_yolo.pipeline.can_track", lambda: True)
+    path = write_video(_clip(painter))
+    first, second = pipeline.stream(path), pipeline.stream(path)
+    next(first), next(second)
+    with pytest.raises(HandError, match="a HandPipeline for each"):
+        next(first)
+    assert len(list(second)) == 5
+
+
 def test_stream_stride_and_limit(pipeline: HandPipeline, painter: Any, write_video: Any) -> None:
     path = write_video(_clip(painter))
     frames = [frame for frame, _ in pipeline.stream(path, track=False, stride=2, max_frames=2)]

@@ -105,6 +105,7 @@ class HandPipeline:
         self.imgsz = imgsz
         self.iou = iou
         self.device = torch_device
+        self._tracked: SideVote | None = None  # of the tracked stream that began last
 
     @overload  # a str is a Sequence too, of what no picture is
     def __call__(  # type: ignore[overload-overlap]
@@ -149,7 +150,8 @@ class HandPipeline:
         """Hands of each frame of a video, frame by frame.
 
         With tracking a hand keeps its `track_id`, and its side is the one its track was most
-        often and most surely seen as so far: a hand does not change sides.
+        often and most surely seen as so far: a hand does not change sides at a single frame. One
+        tracked stream at a time; a second one needs a pipeline of its own.
 
         Args:
             source: video file, or number of a camera.
@@ -161,7 +163,8 @@ class HandPipeline:
 
         Raises:
             ImageError: the video cannot be read.
-            HandError: tracking was asked for and `lap` is missing.
+            HandError: tracking was asked for and `lap` is missing; another tracked stream of this
+                pipeline began before this one ended.
         """
         video = find_source(source)
         if isinstance(video, Pictures):
@@ -170,22 +173,47 @@ class HandPipeline:
             raise HandError("tracking needs lap; install wilor_yolo[track] or switch it off.")
         follow = can_track() if track is None else track
         vote = SideVote()
+        if follow:
+            self._tracked = vote
         # Ultralytics resets its tracker when told not to persist: at the first frame only.
         persist = False
         for frame in read_frames(video, stride=stride, max_frames=max_frames):
             if not _can_letterbox(frame.image, self.imgsz):
                 yield frame, _nothing(frame.image)
                 continue
-            if follow:
-                tracked: Any = self.detector.track(
-                    frame.image, persist=persist, tracker=tracker, **self._settings()
-                )
-                persist = True
-                result = vote.settle(tracked[0])
-            else:
+            if not follow:
                 result = self.detect([frame.image])[0]
-            result.path = ""  # Ultralytics invents a file name for arrays
-            yield frame, self.reconstructor.reconstruct(result, K, hand_length=self.hand_length)
+                yield frame, self.reconstructor.reconstruct(result, K, hand_length=self.hand_length)
+                continue
+            if self._tracked is not vote:  # the detector has one tracker
+                raise HandError(
+                    "another tracked stream of this pipeline began; make a HandPipeline for each."
+                )
+            tracked: Any = self.detector.track(
+                frame.image, persist=persist, tracker=tracker, **self._settings()
+            )
+            persist = True
+            tracked[0].path = ""  # Ultralytics invents a file name for arrays
+            yield frame, self._of_one_side(tracked[0], vote, K)
+
+    def _of_one_side(self, result: Any, vote: SideVote, K: np.ndarray | None) -> Hands:
+        """Hands of a tracked frame, each of the side that leads on its track."""
+        hands = self.reconstructor.reconstruct(result, K, hand_length=self.hand_length)
+        if hands.track_id is None:
+            return hands
+        # What the crop showed votes, for it is surer of sides than the detector.
+        ballots = zip(
+            hands.track_id.tolist(), hands.is_right.tolist(), hands.confidence.tolist(), strict=True
+        )
+        sides = [vote.add(track, RIGHT if right else LEFT, s) for track, right, s in ballots]
+        if [side == RIGHT for side in sides] == hands.is_right.tolist():
+            return hands
+        data = result.boxes.data.clone()  # results are inference tensors: not to be written to
+        data[:, -1] = data.new_tensor(sides)
+        result.update(boxes=data)
+        return self.reconstructor.reconstruct(
+            result, K, hand_length=self.hand_length, check_sides=False
+        )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Any]:
         """Ultralytics `Results` of BGR arrays, in order; pictures of one size share a batch.
@@ -239,8 +267,8 @@ class HandPipeline:
 class SideVote:
     """Which side the hands of a video are, by the votes of the frames so far.
 
-    Every frame a track is seen in votes for the side the detector saw, with the detector's score
-    as weight. Ties keep the present frame's side.
+    Every frame a track is seen in votes for the side that was seen, with the detector's score as
+    weight. Ties keep the present frame's side.
     """
 
     def __init__(self) -> None:
@@ -259,19 +287,6 @@ class SideVote:
         if votes[LEFT] == votes[RIGHT]:
             return side
         return LEFT if votes[LEFT] > votes[RIGHT] else RIGHT
-
-    def settle(self, result: Any) -> Any:
-        """Ultralytics `Results` with every tracked box's class replaced by its track's side."""
-        boxes = result.boxes
-        if boxes.id is None:
-            return result
-        data = boxes.data.clone()  # results are inference tensors: not to be written to
-        for row, (track_id, side, score) in enumerate(
-            zip(boxes.id.tolist(), boxes.cls.tolist(), boxes.conf.tolist(), strict=True)
-        ):
-            data[row, -1] = self.add(int(track_id), int(side), float(score))
-        result.update(boxes=data)
-        return result
 
 
 def _picture(source: _Picture) -> np.ndarray:

@@ -173,6 +173,7 @@ class HandReconstructor:
         *,
         hand_length: float | None = None,
         betas: np.ndarray | None = None,
+        check_sides: bool | None = None,
     ) -> list[Hands]: ...
 
     @overload
@@ -183,6 +184,7 @@ class HandReconstructor:
         *,
         hand_length: float | None = None,
         betas: np.ndarray | None = None,
+        check_sides: bool | None = None,
     ) -> Hands: ...
 
     def reconstruct(
@@ -192,6 +194,7 @@ class HandReconstructor:
         *,
         hand_length: float | None = None,
         betas: np.ndarray | None = None,
+        check_sides: bool | None = None,
     ) -> Hands | list[Hands]:
         """Rebuild every hand of one detector result, or of a list of them in one batch.
 
@@ -202,6 +205,8 @@ class HandReconstructor:
             hand_length: metres from wrist to the tip of the middle finger of these hands, if
                 known (:func:`.hand_size.hand_lengths`); fixes size and distance.
             betas: (10,) shape of these hands, if known; likewise.
+            check_sides: False takes the classes for true; by default as the reconstructor was
+                made.
 
         Returns:
             `Hands` of one picture, or a list in the order given.
@@ -212,7 +217,7 @@ class HandReconstructor:
         """
         one = not isinstance(results, (list, tuple))
         requests = [_request(result, K) for result in ([results] if one else results)]
-        found = self._run(requests, self.check_sides)
+        found = self._run(requests, self.check_sides if check_sides is None else check_sides)
         done = [self._sized(hands, hand_length, betas) for hands in found]
         return done[0] if one else done
 
@@ -462,7 +467,12 @@ def _intrinsics(K: np.ndarray | None, width: int, height: int, source: str | Non
         focal = exif_focal(source, width, height) if source and Path(source).is_file() else None
         return default_intrinsics(width, height, focal)
     matrix = np.asarray(K, np.float32)
-    if matrix.shape != (3, 3) or not matrix[0, 0] > 0 or not matrix[1, 1] > 0:
+    if (
+        matrix.shape != (3, 3)
+        or not np.isfinite(matrix).all()
+        or not np.allclose(matrix[2], (0, 0, 1))
+        or not (matrix[0, 0] > 0 and matrix[1, 1] > 0)
+    ):
         raise HandError(
             "K must be a (3, 3) camera matrix with positive focal lengths in pixels: "
             f"[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]; got {matrix.tolist()}."
