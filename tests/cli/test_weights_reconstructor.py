@@ -31,6 +31,7 @@ def test_the_released_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load_network(out, load_released_hand_model(RELEASED)).config.heads == 4
+        assert main(["weights", "info", f"file={out}"]) == 0  # poses no hand
     with pytest.warns(UserWarning, match="ours.safetensors was trained with another hand model"):
         load_network(out)
     assert out.stat().st_size < 0.7 * RELEASED.stat().st_size  # half storage, no hand

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,9 @@ def _facts(path: Path) -> dict[str, object]:
     if path.suffix == ".safetensors":
         from ..reconstruct.checkpoints import load_network, read_info
 
-        network = load_network(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another hand: nothing is posed here
+            network = load_network(path)
         count = sum(tensor.numel() for tensor in network.parameters())
         config = ", ".join(f"{k}={v}" for k, v in network.config.to_dict().items())
         return {
