@@ -197,7 +197,11 @@ def test_given_cameras_are_used_and_wrong_ones_refused(reconstructor, picture):
     hands = reconstructor.reconstruct(_result(picture), K)
     assert np.array_equal(hands.K, K)
     assert reconstructor.reconstruct(_result(picture)).K[0, 0] == 321
-    for wrong in (np.eye(4), np.zeros((3, 3)), 500.0, [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]):
+    nan, flat = K.astype(float), K.copy()
+    nan[0, 2], flat[2] = np.nan, 0
+    for wrong in (
+        np.eye(4), np.zeros((3, 3)), 500.0, [[-1, 0, 0], [0, 1, 0], [0, 0, 1]], nan, flat
+    ):  # fmt: skip
         with pytest.raises(HandError, match=r"\(3, 3\) camera matrix"):
             reconstructor.reconstruct(_result(picture), wrong)
 
