@@ -14,10 +14,12 @@ from safetensors.torch import save_file
 
 from wilor_yolo.errors import HandError, WeightsError
 from wilor_yolo.mano.files import load_hand_model
+from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.reconstruct.checkpoints import (
-    hand_digest,
+    hand_marks,
     load_network,
     read_info,
+    same_hand,
     save_network,
 )
 from wilor_yolo.reconstruct.config import NetworkConfig
@@ -103,8 +105,17 @@ def test_only_another_hand_is_warned_of(network, tmp_path):
     save_network(path, other)
     with pytest.warns(UserWarning, match="a.safetensors was trained with another hand model"):
         load_network(path)
-    digests = {hand_digest(net.hand) for net in (network, other)}
-    assert len(digests) == 2 and all(len(digest) == 12 for digest in digests)
+
+
+def test_a_rounded_hand_is_the_same_and_another_is_not():
+    hand = load_hand_model()
+    marks = hand_marks(HandLayer(hand))
+    rounded = {name: np.round(getattr(hand, name), 5) for name in ("v_template", "posedirs")}
+    assert same_hand(marks, hand_marks(HandLayer(replace(hand, **rounded))))
+    for name in ("v_template", "shapedirs", "posedirs", "weights"):
+        changed = replace(hand, **{name: getattr(hand, name) * 1.01})
+        assert not same_hand(marks, hand_marks(HandLayer(changed))), name
+    assert not same_hand(marks, "something else")
 
 
 def test_writing_leaves_no_pieces_and_replaces_whole(network, tmp_path):

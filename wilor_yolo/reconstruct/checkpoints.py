@@ -6,12 +6,12 @@ parted. Nothing in the format can run code.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -23,7 +23,7 @@ from ..whole_files import write_bytes
 from .config import NetworkConfig
 from .network import HandNetwork
 
-__all__ = ["hand_digest", "load_network", "read_info", "save_network"]
+__all__ = ["hand_marks", "load_network", "read_info", "same_hand", "save_network"]
 
 FORMAT = "wilor_yolo.reconstructor/1"
 
@@ -41,10 +41,10 @@ def save_network(
     Args:
         path: a `.safetensors` file.
         network: its hand model is not stored (see :class:`wilor_yolo.mano.layer.HandLayer`), only
-            the digest of it.
+            its marks.
         info: provenance: steps, seed, data hash and the like.
         half: store matrices and filters as float16; statistics and vectors stay float32.
-        trained: False for new weights, which know no hand yet: no digest.
+        trained: False for new weights, which know no hand yet: no marks.
     """
     tensors = {}
     for name, value in network.state_dict().items():
@@ -56,17 +56,27 @@ def save_network(
         "info": json.dumps(dict(info or {})),
     }
     if trained:
-        metadata["hand"] = hand_digest(network.hand)
+        metadata["hand"] = hand_marks(network.hand)
     write_bytes(path, save(tensors, metadata))  # save_file would make it unreadable for others
 
 
-def hand_digest(hand: HandLayer) -> str:
-    """Twelve hex digits over the arrays that make one hand pose unlike another."""
-    digest = hashlib.sha256()
-    for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "lbs_weights"):
-        values = getattr(hand, name).detach().to("cpu", torch.float32).contiguous()
-        digest.update(values.numpy().tobytes())
-    return digest.hexdigest()[:12]
+def hand_marks(hand: HandLayer) -> str:
+    """What tells one hand model from another: the norms of its arrays, one after the other.
+
+    No digest of the numbers themselves, for the same hand comes rounded in more than one way
+    (MANO's own file, and the buffers of a released checkpoint).
+    """
+    arrays = (hand.v_template, hand.shapedirs, hand.posedirs, hand.J_regressor, hand.lbs_weights)
+    return " ".join(f"{float(array.detach().double().norm()):.6g}" for array in arrays)
+
+
+def same_hand(marks: str, others: str) -> bool:
+    """Whether two :func:`hand_marks` are of one hand model."""
+    try:
+        one, other = ([float(mark) for mark in text.split()] for text in (marks, others))
+    except ValueError:
+        return False
+    return len(one) == len(other) and bool(np.allclose(one, other, rtol=1e-3))
 
 
 def load_network(path: str | Path, hand_model: HandModel | None = None) -> HandNetwork:
@@ -83,7 +93,7 @@ def load_network(path: str | Path, hand_model: HandModel | None = None) -> HandN
     """
     config, tensors, trained_with = _read(Path(path))
     network = HandNetwork(config, hand_model or load_hand_model())
-    if trained_with is not None and trained_with != hand_digest(network.hand):
+    if trained_with is not None and not same_hand(trained_with, hand_marks(network.hand)):
         warnings.warn(
             f"{path} was trained with another hand model than it poses here; give that one: "
             "hand_model=",

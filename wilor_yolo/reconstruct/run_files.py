@@ -37,7 +37,7 @@ class TrainState:
         prior: (M, 55) the discriminator's real poses.
         maps: state dict of the training aid; empty when the run has none.
         scaler: state of the fp16 loss scaler; empty with other precisions.
-        hand: digest of the hand model; empty in older files.
+        hand: marks of the hand model; empty in older files.
     """
 
     step: int

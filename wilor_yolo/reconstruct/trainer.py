@@ -23,7 +23,7 @@ from ..shards import find_shards
 from ..whole_files import write_text
 from .auxiliary import AidedNetwork, KeypointMaps
 from .batches import HandBatch
-from .checkpoints import hand_digest, load_network, read_info, save_network
+from .checkpoints import hand_marks, load_network, read_info, same_hand, save_network
 from .config import NetworkConfig
 from .discriminator import PoseDiscriminator
 from .ema import MovingAverage
@@ -291,7 +291,7 @@ class ReconstructorTrainer:
             raise HandError(f"{path} holds another network; give another out= folder.")
         if [g["path"] for g in state.config["data"]] != [g.path for g in self.config.data]:
             raise HandError(f"{path} was trained on other data groups; give another out= folder.")
-        if state.hand and state.hand != hand_digest(HandLayer(hand_model)):
+        if state.hand and not same_hand(state.hand, hand_marks(HandLayer(hand_model))):
             theirs = state.config.get("hand_model") or "null"
             raise HandError(
                 f"{path} was trained with another hand; give that run's hand_model={theirs}, or "
@@ -352,7 +352,7 @@ class ReconstructorTrainer:
             prior=torch.from_numpy(self.prior),
             maps={} if self.maps is None else self.maps.state_dict(),
             scaler=scaler_state(self.fabric),
-            hand=hand_digest(self.network.hand),
+            hand=hand_marks(self.network.hand),
         )
 
     def _validate(self) -> None:
