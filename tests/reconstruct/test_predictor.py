@@ -197,10 +197,10 @@ def test_given_cameras_are_used_and_wrong_ones_refused(reconstructor, picture):
     hands = reconstructor.reconstruct(_result(picture), K)
     assert np.array_equal(hands.K, K)
     assert reconstructor.reconstruct(_result(picture)).K[0, 0] == 321
-    nan, flat = K.astype(float), K.copy()
-    nan[0, 2], flat[2] = np.nan, 0
+    nan, flat, skew = K.astype(float), K.copy(), K.copy()
+    nan[0, 2], flat[2], skew[0, 1] = np.nan, 0, 6
     for wrong in (
-        np.eye(4), np.zeros((3, 3)), 500.0, [[-1, 0, 0], [0, 1, 0], [0, 0, 1]], nan, flat
+        np.eye(4), np.zeros((3, 3)), 500.0, [[-1, 0, 0], [0, 1, 0], [0, 0, 1]], nan, flat, skew
     ):  # fmt: skip
         with pytest.raises(HandError, match=r"\(3, 3\) camera matrix"):
             reconstructor.reconstruct(_result(picture), wrong)
@@ -373,6 +373,16 @@ def test_wrong_arguments_are_refused(reconstructor, picture, tmp_path):
         reconstructor.reconstruct_boxes(picture, BOXES, SIDES[:2])
     with pytest.raises(HandError, match="uint8"):
         reconstructor.reconstruct_boxes(picture.astype(np.float32), BOXES, SIDES)
+    with pytest.raises(HandError, match="empty boxes"):
+        reconstructor.reconstruct_boxes(picture, BOXES[:, [2, 1, 0, 3]], SIDES)
+    with pytest.raises(HandError, match="True or False"):
+        reconstructor.reconstruct_boxes(picture, BOXES, ["left", "right", "left"])
+    with pytest.raises(HandError, match="generator is no detector result"):
+        reconstructor.reconstruct(_result(picture) for _ in range(2))
+    persons = _result(picture)
+    persons.names = {0: "person"}
+    with pytest.raises(HandError, match="1 classes"):
+        reconstructor.reconstruct(persons)
 
 
 def test_exif_focal_length_reaches_the_camera(reconstructor, picture, tmp_path):

@@ -199,7 +199,8 @@ class HandReconstructor:
         """Rebuild every hand of one detector result, or of a list of them in one batch.
 
         Args:
-            results: Ultralytics `Results` (class 0 left, 1 right), or a list of them.
+            results: Ultralytics `Results` (class 0 left, 1 right), or a list of them; what
+                ``predict(stream=True)`` gives, one by one.
             K: (3, 3) intrinsics in px of all these pictures. By default the focal length of the
                 file's EXIF data, else max(width, height).
             hand_length: metres from wrist to the tip of the middle finger of these hands, if
@@ -212,8 +213,9 @@ class HandReconstructor:
             `Hands` of one picture, or a list in the order given.
 
         Raises:
-            HandError: `K` is no (3, 3) matrix, or a picture is not (H, W, 3) uint8; both of
-                `hand_length` and `betas`; `betas` with an exported network.
+            HandError: no result of a detector of left and right hands; `K` is no (3, 3) matrix,
+                or a picture is not (H, W, 3) uint8; both of `hand_length` and `betas`; `betas`
+                with an exported network.
         """
         one = not isinstance(results, (list, tuple))
         requests = [_request(result, K) for result in ([results] if one else results)]
@@ -241,10 +243,15 @@ class HandReconstructor:
             hand_length, betas: as for :meth:`reconstruct`; here also one a hand, (N,) and (N, 10).
 
         Raises:
-            HandError: shapes that do not go together.
+            HandError: shapes that do not go together, an empty box, a side that is no bool.
         """
         boxes = np.asarray(bbox_xyxy, np.float32).reshape(-1, 4)
-        sides = np.asarray(is_right, bool).reshape(-1)
+        if not (boxes[:, 2:] > boxes[:, :2]).all():  # so is NaN
+            raise HandError("bbox_xyxy has empty boxes; give x1 < x2 and y1 < y2, in pixels.")
+        sides = np.asarray(is_right).reshape(-1)
+        if not np.isin(sides, (0, 1)).all():
+            raise HandError("is_right takes True or False, one a box.")
+        sides = sides.astype(bool)
         if len(sides) != len(boxes):
             raise HandError(f"{len(boxes)} boxes need {len(boxes)} sides, got {len(sides)}.")
         height, width = image.shape[:2]
@@ -439,6 +446,16 @@ def place_in_picture(
 
 
 def _request(result: Any, K: np.ndarray | None) -> _Request:
+    if not hasattr(result, "boxes"):
+        raise HandError(
+            f"a {type(result).__name__} is no detector result; give Results, or a list of them."
+        )
+    names = getattr(result, "names", None)
+    if names is not None and len(names) != 2:
+        raise HandError(
+            f"the detector tells {len(names)} classes, not left and right hands; give its boxes and "
+            "their sides to reconstruct_boxes."
+        )
     image = result.orig_img
     height, width = image.shape[:2]
     path = getattr(result, "path", None)
@@ -467,12 +484,11 @@ def _intrinsics(K: np.ndarray | None, width: int, height: int, source: str | Non
         focal = exif_focal(source, width, height) if source and Path(source).is_file() else None
         return default_intrinsics(width, height, focal)
     matrix = np.asarray(K, np.float32)
-    if (
-        matrix.shape != (3, 3)
-        or not np.isfinite(matrix).all()
-        or not np.allclose(matrix[2], (0, 0, 1))
-        or not (matrix[0, 0] > 0 and matrix[1, 1] > 0)
-    ):
+    right = matrix.shape == (3, 3) and bool(np.isfinite(matrix).all())
+    if right:
+        (fx, _, cx), (_, fy, cy), _ = matrix.tolist()
+        right = min(fx, fy) > 0 and np.allclose(matrix, [[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    if not right:
         raise HandError(
             "K must be a (3, 3) camera matrix with positive focal lengths in pixels: "
             f"[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]; got {matrix.tolist()}."
