@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from . import devices
 from .detect.working_point import CONFIDENCE, IMAGE_SIZE, IOU
 from .errors import HandError
 from .hands import Hands
@@ -54,14 +55,15 @@ class HandPipeline:
             likewise.
         hand_length: metres from wrist to the tip of the middle finger of all hands, if known;
             fixes their size and distance (:mod:`wilor_yolo.reconstruct.hand_size`).
-        device: torch device of both networks, such as ``"cpu"``, ``"cuda:0"`` or ``0``; an
-            exported reconstructor runs on the CPU.
+        device: torch device of both networks, such as ``"cpu"``, ``"cuda:0"``, ``0`` or ``"auto"``;
+            an exported reconstructor runs on the CPU, a `HandReconstructor` where it was made.
         conf: lowest detector score of a hand, 0 to 1.
         imgsz: longer side of the picture the detector sees, px.
         iou: overlap (intersection over union) above which two boxes count as one hand.
 
     Raises:
         WeightsError: a weight file is missing or foreign.
+        HandError: no such device.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class HandPipeline:
         from .reconstruct.export import is_exported
         from .reconstruct.predictor import HandReconstructor
 
-        torch_device = f"cuda:{device}" if str(device).isdecimal() else str(device)
+        torch_device = devices.torch_device(device)
         if detector is None or isinstance(detector, (str, Path)):
             detector = HandDetector(detector)
         if reconstructor is None or isinstance(reconstructor, (str, Path)):

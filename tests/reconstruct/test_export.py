@@ -258,7 +258,7 @@ def test_more_than_a_file_holds_goes_beside_it(network, tmp_path, monkeypatch):
 # Wrong arguments and files
 
 
-def test_wrong_arguments_are_refused(network, files, tmp_path):
+def test_wrong_arguments_are_refused(network, files, tmp_path, monkeypatch):
     with pytest.raises(HandError, match=r"must end in \.onnx or \.xml"):
         export_network(tmp_path / "a.tflite", network)
     with pytest.raises(HandError, match=r"folder .* does not exist"):
@@ -273,6 +273,9 @@ def test_wrong_arguments_are_refused(network, files, tmp_path):
         HandReconstructor(files["onnx"], backend="torch")
     with pytest.raises(HandError, match="export with hand_model="):
         HandReconstructor(files["onnx"], hand_model="MANO_RIGHT.pkl")
+    monkeypatch.setattr(
+        "wilor_yolo.reconstruct.predictor.torch_device", str
+    )  # as if there were a GPU
     with pytest.raises(HandError, match="run on the CPU"):
         HandReconstructor(files["onnx"], device="cuda:0")
     with pytest.raises(WeightsError, match="heads="):

@@ -363,6 +363,8 @@ def test_wrong_arguments_are_refused(reconstructor, picture, tmp_path):
         HandReconstructor(path, preprocess="quick")
     with pytest.raises(HandError, match="256 px crops, this network sees 64 px"):
         HandReconstructor(path, preprocess="released")
+    with pytest.raises(HandError, match="device=quantum is not there"):
+        HandReconstructor(path, device="quantum")
     with pytest.raises(WeightsError, match="heads="):
         HandReconstructor(path, heads=4)
     with pytest.raises(WeightsError, match="exist"):

@@ -135,8 +135,8 @@ def run(args: list[str]) -> int:
 
     import torch
 
+    from ..devices import torch_device
     from ..pipeline import HandPipeline
-    from .devices import torch_device
 
     device = torch_device(options.device)
     pipeline = HandPipeline(

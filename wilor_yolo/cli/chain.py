@@ -13,8 +13,8 @@ __all__ = ["make_pipeline"]
 
 def make_pipeline(options: PredictOptions) -> HandPipeline:
     """Load detector and reconstructor."""
+    from ..devices import torch_device
     from ..pipeline import HandPipeline
-    from .devices import torch_device
 
     return HandPipeline(
         options.detector,

@@ -77,9 +77,9 @@ def run(args: list[str]) -> int:
 
 def _reconstruction(args: Sequence[str]) -> int:
     options = read_keys(ReconstructionOptions, args, "evaluate reconstruction")
+    from ..devices import torch_device
     from ..evaluate.reconstruction import evaluate_pictures, evaluate_shards
     from ..reconstruct.predictor import HandReconstructor
-    from .devices import torch_device
 
     reconstructor = HandReconstructor(
         options.reconstructor,
@@ -98,9 +98,9 @@ def _reconstruction(args: Sequence[str]) -> int:
 
 def _chain(args: Sequence[str]) -> int:
     options = read_keys(ChainOptions, args, "evaluate chain")
+    from ..devices import torch_device
     from ..evaluate.chain import evaluate_chain
     from ..pipeline import HandPipeline
-    from .devices import torch_device
 
     pipeline = HandPipeline(
         options.detector,

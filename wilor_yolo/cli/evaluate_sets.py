@@ -191,8 +191,8 @@ def _run(
 
 
 def _reconstructor(options: FreihandOptions | Ho3dOptions | HintOptions) -> HandReconstructor:
+    from ..devices import torch_device
     from ..reconstruct.predictor import HandReconstructor
-    from .devices import torch_device
 
     return HandReconstructor(
         options.reconstructor,

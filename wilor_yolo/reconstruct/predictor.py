@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..crops import CropGeometry, crop_geometry, crop_hands, normalise
+from ..devices import torch_device
 from ..errors import HandError, WeightsError
 from ..geometry import (
     crop_to_full_translation,
@@ -64,7 +65,7 @@ class HandReconstructor:
             :meth:`export` wrote (`.onnx`, OpenVINO's `.xml`); the shipped weights by default.
         hand_model: a MANO `.pkl` or `.npz` to pose instead of the free hand, or instead of the
             buffers inside a released checkpoint.
-        device: torch device.
+        device: torch device, such as ``"cpu"``, ``"cuda:0"``, ``0`` or ``"auto"``.
         heads: attention heads of a released checkpoint, which stand in no tensor shape; 16 if
             not given.
         preprocess: ``"fast"``, or ``"released"`` for the crops of the released code, number for
@@ -89,7 +90,7 @@ class HandReconstructor:
         weights: str | Path | None = None,
         *,
         hand_model: str | Path | None = None,
-        device: str | torch.device = "cpu",
+        device: str | int | torch.device = "cpu",
         heads: int | None = None,
         preprocess: str = "fast",
         backend: str | None = None,
@@ -101,7 +102,7 @@ class HandReconstructor:
         if backend not in (None, *BACKENDS):
             raise HandError(f"backend={backend!r} is unknown; use one of {', '.join(BACKENDS)}.")
         self.weights = shipped(RECONSTRUCTOR) if weights is None else or_shipped(weights)
-        self.device = torch.device(device)
+        self.device = torch.device(torch_device(device))
         self.network = self._load(heads, hand_model, backend)
         side = self.network.config.image_size
         if preprocess == "released" and side != RELEASED_SIZE:
@@ -453,8 +454,8 @@ def _request(result: Any, K: np.ndarray | None) -> _Request:
     names = getattr(result, "names", None)
     if names is not None and len(names) != 2:
         raise HandError(
-            f"the detector tells {len(names)} classes, not left and right hands; give its boxes and "
-            "their sides to reconstruct_boxes."
+            f"the detector tells {len(names)} classes, not left and right hands; give its boxes "
+            "and their sides to reconstruct_boxes."
         )
     image = result.orig_img
     height, width = image.shape[:2]

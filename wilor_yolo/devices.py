@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from ..errors import HandError
+from .errors import HandError
 
 __all__ = ["torch_device"]
 
 
-def torch_device(wanted: str) -> str:
+def torch_device(wanted: object) -> str:
     """The name torch knows a device by.
 
     Args:
-        wanted: ``cpu``, ``mps``, ``cuda``, ``cuda:1``, ``1`` or ``auto``.
+        wanted: ``cpu``, ``mps``, ``cuda``, ``cuda:1``, ``1`` or ``auto``, also as a number or as
+            `torch.device`.
 
     Raises:
         HandError: no such device on this machine.
     """
     import torch
 
-    name = wanted.strip().lower()
+    name = str(wanted).strip().lower()
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return "cuda:0" if gpus else "cpu"
