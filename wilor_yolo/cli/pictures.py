@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -131,13 +131,16 @@ def write_picture(path: Path, image: np.ndarray) -> None:
 
 
 def check_display() -> None:
-    """See that a window can be opened: without a display Qt ends the process, past all `except`.
+    """See that a window can be opened.
+
+    Another process tries it: where there is no display, or none that OpenCV's Qt can use, Qt ends
+    the process, past all `except`. DISPLAY does not tell, it may be stale.
 
     Raises:
         HandError: there is no display.
     """
-    displays = ("DISPLAY", "WAYLAND_DISPLAY")
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
+    trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('wilor-yolo')"]
+    if subprocess.run(trial, capture_output=True).returncode:
         raise HandError(_NO_DISPLAY)
 
 
