@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from wilor_yolo.errors import ImageError
-from wilor_yolo.sources import Pictures, Video, find_source, read_frames
+from wilor_yolo.sources import Frame, Pictures, Video, cut_short, find_source, read_frames
 
 
 @pytest.fixture
@@ -82,6 +83,8 @@ def test_nothing_there(tmp_path: Path) -> None:
         find_source(tmp_path / "gone.jpg")
     with pytest.raises(ImageError, match="web address"):
         find_source("https://example.com/a.jpg")
+    with pytest.raises(ImageError, match="of live streams only cameras of this machine are read"):
+        find_source("rtsp://example.com/stream")
     with pytest.raises(ImageError, match="holds no pictures; give a folder"):
         find_source(tmp_path)
     (tmp_path / "clip.mp4").touch()
@@ -113,6 +116,98 @@ def test_stride_and_limit(
     read = list(read_frames(video, stride=stride, max_frames=max_frames))
     assert [frame.index for frame in read] == expected
     assert [round(frame.image.mean() / 20) for frame in read] == expected
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_times_are_those_of_the_file(tmp_path: Path, stride: int) -> None:
+    """Ten frames at 30 a second, then ten at 5."""
+    av = pytest.importorskip("av")
+    stamps = [100 * i for i in range(10)] + [1000 + 600 * i for i in range(10)]
+    path = tmp_path / "phone.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 3000)
+        for i, stamp in enumerate(stamps):
+            image = np.full((48, 64, 3), 10 * i, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 3000)
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    video = find_source(path)
+    assert isinstance(video, Video)
+    times = [frame.time for frame in read_frames(video, stride=stride)]
+    assert times == pytest.approx([stamp / 3000 for stamp in stamps][::stride], abs=1e-3)
+
+
+class _Capture:
+    """A stand-in for OpenCV's: `times` are what it says after each frame, milliseconds."""
+
+    def __init__(self, times: list[float]) -> None:
+        self._times, self._at = times, -1
+
+    def grab(self) -> bool:
+        self._at += 1
+        return self._at < len(self._times)
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        return (True, np.zeros((4, 4, 3), np.uint8)) if self.grab() else (False, None)
+
+    def get(self, _: int) -> float:
+        return self._times[self._at]
+
+    def release(self) -> None:
+        pass
+
+
+def test_times_of_a_file_without_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = Video(Path("clip.raw"), 10, (4, 4), None)
+    for said in ([0.0] * 4, [float("nan")] * 4, [0, 100, -5, 300]):
+        monkeypatch.setattr("wilor_yolo.sources._capture", lambda _, said=said: _Capture(said))
+        assert [f.time for f in read_frames(video)] == pytest.approx([0, 0.1, 0.2, 0.3])
+
+
+def test_times_of_a_camera_are_the_machine_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([50.0, 50.0, 50.4, 51.0])
+    monkeypatch.setattr("wilor_yolo.sources.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("wilor_yolo.sources._capture", lambda _: _Capture([0.0] * 3))
+    camera = Video(0, 30, (4, 4), None)
+    assert [f.time for f in read_frames(camera)] == pytest.approx([0, 0.4, 1.0])
+
+
+def test_a_torn_video(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 48))
+    for i in range(60):
+        writer.write(np.full((48, 64, 3), 4 * i, np.uint8))
+    writer.release()
+    video = find_source(path)
+    assert isinstance(video, Video)
+    for stride in (1, 7):
+        assert cut_short(video, list(read_frames(video, stride=stride))[-1], stride) == ""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    video = find_source(path)
+    assert isinstance(video, Video) and video.frame_count == 60
+    for stride in (1, 7):
+        torn = cut_short(video, list(read_frames(video, stride=stride))[-1], stride)
+        assert "clip.avi is cut off: it ends at " in torn and "header says 2.0 s." in torn
+
+
+@pytest.mark.parametrize(
+    ("count", "index", "time"),
+    [
+        (None, 10, 0.4),
+        (22, 19, 0.7),  # an estimate
+        (3000, 2949, 98.3),  # the sound is longer
+        (300, 150, 9.9),  # an estimate from a wrong frame rate
+        (60, 59, 1.0),  # the last frame stands still for a second
+    ],
+)
+def test_an_estimate_is_no_tear(count: int | None, index: int, time: float) -> None:
+    video = Video(Path("clip.mkv"), 30, (64, 48), count)
+    assert cut_short(video, Frame(index, time, np.zeros((48, 64, 3), np.uint8))) == ""
 
 
 def test_bad_videos(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

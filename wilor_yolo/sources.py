@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,13 @@ __all__ = [
     "Frame",
     "Pictures",
     "Video",
+    "cut_short",
     "find_source",
+    "frame_time",
+    "is_glob",
+    "match_glob",
     "read_frames",
+    "read_list",
 ]
 
 # Suffixes a folder is searched for. HEIC cannot be read, and is named so that it is reported
@@ -35,6 +41,7 @@ VIDEO_SUFFIXES = frozenset((
 ))
 # fmt: on
 DEFAULT_FPS = 30.0  # what cameras that do not tell are taken for
+_FEW = 5  # frames that may be missing of any video: some containers only estimate their number
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ class Frame:
 
     Attributes:
         index: number of the frame in the video, from 0.
-        time: seconds from the start.
+        time: seconds from the start, by the clock of the file; for cameras by that of the machine,
+            from the first frame.
         image: (H, W, 3) uint8, BGR.
     """
 
@@ -101,8 +109,12 @@ def find_source(source: str | Path | int) -> Pictures | Video:
     text = str(source).strip()
     if text.isdecimal() and not Path(text).exists():
         return _open_video(int(text))
-    if "://" in text:
+    if text.startswith(("http://", "https://")):
         raise ImageError(f"{text} is a web address; download it and give the file.")
+    if "://" in text:
+        raise ImageError(
+            f"{text} is no file; of live streams only cameras of this machine are read (source=0)."
+        )
     path = Path(text)
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if _is_picture(p))
@@ -115,14 +127,12 @@ def find_source(source: str | Path | int) -> Pictures | Video:
         return Pictures(tuple(found), str(path))
     if path.is_file():
         if path.suffix.lower() == ".txt":
-            return _read_list(path)
+            return Pictures(read_list(path), str(path))
         if path.suffix.lower() in VIDEO_SUFFIXES:
             return _open_video(path)
         return Pictures((path,), str(path))
-    if any(sign in text for sign in "*?["):
-        found = sorted(
-            p for p in (Path(match) for match in glob.glob(text, recursive=True)) if _is_picture(p)
-        )
+    if is_glob(text):
+        found = [p for p in match_glob(text) if _is_picture(p)]
         if not found:
             raise ImageError(f"no picture matches {text}; quote the pattern and check the folder.")
         return Pictures(tuple(found), text)
@@ -142,17 +152,24 @@ def read_frames(video: Video, *, stride: int = 1, max_frames: int | None = None)
     """
     capture = _capture(video.source)
     index = taken = 0
+    last, started = -1.0, 0.0
     try:
         while max_frames is None or taken < max_frames:
             if index % stride:
                 if not capture.grab():  # skips the colour conversion, and often the decoding
                     break
+                last = frame_time(capture, index, video.fps, last)
             else:
                 good, image = capture.read()
                 if not good or image is None:
                     break
                 taken += 1
-                yield Frame(index, index / video.fps, image)
+                if isinstance(video.source, int):
+                    started = time.monotonic() if taken == 1 else started
+                    last = time.monotonic() - started
+                else:
+                    last = frame_time(capture, index, video.fps, last)
+                yield Frame(index, last, image)
             index += 1
     finally:
         capture.release()
@@ -160,11 +177,64 @@ def read_frames(video: Video, *, stride: int = 1, max_frames: int | None = None)
         raise ImageError(f"{video.source} holds no frame that can be decoded; convert it to MP4.")
 
 
+def frame_time(capture: cv2.VideoCapture, index: int, fps: float, last: float) -> float:
+    """Seconds from the start of the frame that was grabbed last.
+
+    The container's time, for the frame rate may vary; by the frame's number when it says nonsense.
+
+    Args:
+        index: the frame's number, from 0.
+        fps: frames a second as the container says.
+        last: time of the frame before; -1 for the first.
+    """
+    seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+    if not np.isfinite(seconds) or seconds < last or (index and seconds <= 0):
+        seconds = max(index / fps, last)
+    return float(seconds)
+
+
+def cut_short(video: Video, last: Frame, stride: int = 1) -> str:
+    """What is missing of a torn file, in one line; empty if nothing is.
+
+    Args:
+        video: that was read to its end.
+        last: its last frame that could be read.
+        stride: every which frame was read.
+    """
+    if video.frame_count is None:
+        return ""
+    # Some containers estimate the number from the length, some know the length from the sound; a
+    # torn file lacks both frames and seconds.
+    length, end = video.frame_count / video.fps, last.time + stride / video.fps
+    missing = min(video.frame_count - (last.index + stride), (length - end) * video.fps)
+    a_second = min(video.fps, video.frame_count / 4)
+    if missing <= max(_FEW, a_second, 0.02 * video.frame_count):
+        return ""
+    return f"{video.source} is cut off: it ends at {end:.1f} s, its header says {length:.1f} s."
+
+
+def is_glob(text: str) -> bool:
+    """Whether it is a pattern, if no file has that name."""
+    return any(sign in text for sign in "*?[")
+
+
+def match_glob(pattern: str) -> list[Path]:
+    """What matches, sorted; ``**`` stands for folders of any depth."""
+    return sorted(Path(match) for match in glob.glob(pattern, recursive=True))
+
+
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and path.name[0] != "."
 
 
-def _read_list(path: Path) -> Pictures:
+def read_list(path: Path) -> tuple[Path, ...]:
+    """The paths in a list, one a line; empty lines and those that begin with # are passed over.
+
+    Like Ultralytics: relative to the list itself; and as typed when that exists instead.
+
+    Raises:
+        ImageError: it is no text, or lists nothing.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -172,14 +242,12 @@ def _read_list(path: Path) -> Pictures:
     names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not names:
         raise ImageError(f"{path} lists no pictures; write one path a line.")
-    # Like Ultralytics: relative to the list itself; and as typed when that exists instead.
-    found = tuple(
+    return tuple(
         Path(name)
         if Path(name).exists() and not (path.parent / name).exists()
         else path.parent / name
         for name in names
     )
-    return Pictures(found, str(path))
 
 
 def _capture(source: Path | int) -> cv2.VideoCapture:

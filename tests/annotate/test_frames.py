@@ -16,6 +16,7 @@ from wilor_yolo.annotate.frames import (
     perceptual_hash,
 )
 from wilor_yolo.errors import ImageError
+from wilor_yolo.sources import Pictures, find_source
 
 
 def write_video(path: Path, frames: list[np.ndarray], fps: float = 10) -> Path:
@@ -75,6 +76,32 @@ def test_names_that_collide_get_apart(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     names = {item.name for item in find_items(tmp_path)}
     assert len(names) == 2
+    for folder in "pqrs":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "shot.jpg").write_bytes(b"x")
+    (tmp_path / "list.txt").write_text("p/shot.jpg\nq/shot.jpg\nr/shot.jpg\ns/shot.jpg\n")
+    names = {item.name for item in find_items(tmp_path / "list.txt")}
+    assert len(names) == 4
+
+
+def test_lists_and_globs_are_those_of_predict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jpg", "b.jpg", "sub/a.jpg", "sub/deep/c.mp4", "sub/notes.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    Path("sub/list.txt").write_text("a.jpg\nb.jpg\n")
+    found = find_source("sub/list.txt")
+    assert isinstance(found, Pictures)
+    assert [item.path for item in find_items("sub/list.txt")] == list(found.paths)
+    assert found.paths == (Path("sub/a.jpg"), Path("b.jpg"))
+    assert [item.path.name for item in find_items("sub/**")] == ["a.jpg", "c.mp4"]
+    with pytest.raises(ImageError, match="does not exist"):
+        find_items("sub/*.png")
+    Path("sub/list.txt").write_bytes(b"\xff\xfe\x00bad")
+    with pytest.raises(ImageError, match=r"list\.txt is no list"):
+        find_items("sub/list.txt")
 
 
 def test_sampling_by_time_chunks_and_scenes(tmp_path: Path) -> None:

@@ -329,14 +329,16 @@ def test_show_needs_a_display(
     def refuse(*_: object) -> None:
         raise cv2.error("no display")
 
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("wilor_yolo.cli.pictures.check_display", lambda: None)
     monkeypatch.setattr(cv2, "imshow", refuse)
     assert predict(f"source={photo}", "show=True") == 2
     assert "show=True needs a display" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a display is always there")
+@pytest.mark.parametrize("stale", [{}, {"DISPLAY": ":77"}])
 def test_show_without_a_display_ends_before_the_run(
+    stale: dict[str, str],
     predict: Any,
     photo: Path,
     blobs: Any,
@@ -346,6 +348,8 @@ def test_show_without_a_display_ends_before_the_run(
     """With nothing replaced: Qt would end the process, and these tests with it."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
+    for name, value in stale.items():
+        monkeypatch.setenv(name, value)
     assert predict(f"source={photo}", "show") == 2
     error = capsys.readouterr().err
     assert "show=True needs a display" in error and error.count("\n") == 1
@@ -354,7 +358,7 @@ def test_show_without_a_display_ends_before_the_run(
 
 def test_show_opens_a_window(predict: Any, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("wilor_yolo.cli.pictures.check_display", lambda: None)
     monkeypatch.setattr(cv2, "imshow", lambda name, image: shown.append(image.shape))
     monkeypatch.setattr(cv2, "waitKey", lambda delay: ord("x"))
     assert predict(f"source={photo}", "show") == 0
@@ -443,6 +447,26 @@ def test_a_video_is_not_written_over(
     assert clip.read_bytes() == before
 
 
+def test_a_torn_video_is_told(
+    predict: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    grain = np.random.default_rng(0).integers(80, 100, (48, 64, 3), np.uint8)
+    for _ in range(24):
+        writer.write(grain)
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    keys = [f"source={path}", "track=False", "save=False"]
+    assert predict(*keys) == 1
+    error = capfd.readouterr().err
+    assert "clip.avi is cut off: it ends at " in error and "its header says 2.4 s." in error
+    assert _files("runs/predict") == ["hands.jsonl"]  # as far as it goes
+    assert predict(*keys, "max_frames=5") == 0
+    assert predict(*keys, "engine=local", "workers=1", "out=many") == 1
+    assert _files("many/clip") == ["hands.jsonl"]  # and no .done
+
+
 def test_video_keys(predict: Any, clip: Path) -> None:
     keys = ["track=False", "stride=2", "max_frames=2", "save_mesh=True", "focal=700"]
     assert predict(f"source={clip}", *keys) == 0
@@ -499,7 +523,7 @@ def test_interrupted_video_keeps_what_is_done(
 def test_window_of_a_video_can_be_closed(
     predict: Any, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("wilor_yolo.cli.pictures.check_display", lambda: None)
     monkeypatch.setattr(cv2, "imshow", lambda name, image: None)
     keys = iter([-1, -1, ord("q")])
     monkeypatch.setattr(cv2, "waitKey", lambda delay: next(keys))

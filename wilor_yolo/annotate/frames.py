@@ -13,7 +13,14 @@ import numpy as np
 
 from ..errors import ImageError
 from ..images import read_image
-from ..sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from ..sources import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    frame_time,
+    is_glob,
+    match_glob,
+    read_list,
+)
 from .candidates import FrameName
 
 __all__ = [
@@ -71,20 +78,21 @@ def find_items(source: str | Path, without: Path | None = None) -> list[Item]:
     """The videos and pictures of a source, sorted by path.
 
     Args:
-        source: a file, a folder (searched with its subfolders), or a `.txt` list of these.
+        source: a file, a folder (searched with its subfolders), a `.txt` list of these, or
+            a glob of files.
         without: a folder inside a searched one that is passed over: what the job itself writes.
 
     Raises:
         ImageError: nothing there.
     """
     path = Path(source)
-    if not path.exists():
-        raise ImageError(f"{source} does not exist; give a video, picture, folder or list.")
     roots = [path]
-    if path.is_file() and path.suffix.lower() == ".txt":
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        names = [line.strip() for line in lines if line.strip() and line.lstrip()[0] != "#"]
-        roots = [Path(n) if Path(n).exists() else path.parent / n for n in names]
+    if not path.exists():
+        roots = [p for p in match_glob(str(source)) if p.is_file()] if is_glob(str(source)) else []
+        if not roots:
+            raise ImageError(f"{source} does not exist; give a video, picture, folder or list.")
+    elif path.is_file() and path.suffix.lower() == ".txt":
+        roots = list(read_list(path))
     own = None if without is None else without.resolve()
     files: list[tuple[Path, Path]] = []  # path, and what its name is counted from
     for root in roots:
@@ -105,6 +113,9 @@ def find_items(source: str | Path, without: Path | None = None) -> list[Item]:
         if name.lower() in taken or len(name) > _LONGEST_NAME:
             digest = hashlib.sha1(relative.as_posix().encode()).hexdigest()[:8]
             name = f"{name[:_LONGEST_NAME]}_{digest}"
+        apart, number = name, 2  # files of one name from several folders of a list
+        while name.lower() in taken:
+            name, number = f"{apart}_{number}", number + 1
         taken.add(name.lower())
         items.append(Item(file, name, suffix in VIDEO_SUFFIXES))
     if not items:
@@ -173,7 +184,7 @@ class VideoReader:
         step = 1 / self._rate if self._rate else 0.0
         before: SampledFrame | None = None
         while self._capture.grab():
-            time = last = self._time(index, last)
+            time = last = frame_time(self._capture, index, self.fps, last)
             chunk = int(time // self._chunk)
             if time + 1e-6 >= due:
                 due = (np.floor(time / step + 1e-6) + 1) * step if step else 0.0
@@ -200,13 +211,6 @@ class VideoReader:
         if self.length - self.end <= max(1.0, 0.02 * self.length):
             return ""
         return f"the video ends at {self.end:.1f} s, its header says {self.length:.1f} s"
-
-    def _time(self, index: int, last: float) -> float:
-        """Seconds of the frame just grabbed; by its number when the container says nonsense."""
-        time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if not np.isfinite(time) or time < last or (index and time <= 0):
-            time = max(index / self.fps, last)
-        return float(time)
 
 
 class NearCopies:

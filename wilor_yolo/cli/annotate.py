@@ -49,7 +49,7 @@ def _names(value: str) -> tuple[str, ...]:
 class AnnotateOptions:
     """The keys of ``wilor-yolo annotate``."""
 
-    source: str = key(..., text, "a video, picture, folder (with subfolders) or .txt list of these")
+    source: str = key(..., text, "a video, picture, folder (with subfolders), glob or .txt list")
     out: str = key(..., text, "folder of the data set; a job that was stopped goes on in it")
     detectors: tuple[str, ...] = key(
         ("mediapipe", "wilor_yolo"),
@@ -119,8 +119,6 @@ def run(args: list[str]) -> int:
         raise HandError(f"unsure={options.unsure} is above keep={options.keep}; lower it.")
     if options.fit:
         check_model(options)
-    if not Path(options.source).exists():
-        raise HandError(f"{options.source} does not exist; check source=.")
     from ..annotate.gather import collect, find_tasks
     from ..spread import spread
 

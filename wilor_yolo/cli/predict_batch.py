@@ -190,8 +190,11 @@ def _video(
     except ImageError as error:
         _failed(str(error), counts)
         return
-    if code:
+    if code == 130:
         raise KeyboardInterrupt
+    if code:  # cut off, which it has said
+        counts["files failed"] += 1
+        return
     (folder / _DONE).touch()
     counts["videos"] += 1
 

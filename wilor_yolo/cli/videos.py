@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..hands import Hands
+from ..sources import cut_short
 from .folder import spare_sources
 from .pictures import annotator, show_picture
 from .video_writer import VideoWriter
@@ -46,7 +47,10 @@ class _Seen:
 def predict_video(
     pipeline: HandPipeline, video: Video, options: PredictOptions, folder: Path | None
 ) -> int:
-    """Run on a video; Ctrl-C ends it early and keeps what is done. Returns the exit code.
+    """Run on a video; Ctrl-C ends it early and keeps what is done.
+
+    Returns:
+        0; 1 if the file is cut off, which is said on stderr; 130 after Ctrl-C.
 
     Raises:
         HandError: the drawn video would be written over the source.
@@ -70,21 +74,30 @@ def predict_video(
         max_frames=options.max_frames,
     )
     seen: dict[_Who, _Seen] = defaultdict(_Seen)
-    frames, interrupted = 0, False
+    frames, interrupted, closed = 0, False, False
+    last: Frame | None = None
     with ExitStack() as stack:
         show = stack.enter_context(_progress(_expected(video, options)))
         outputs = stack.enter_context(_Outputs(video, options, folder))
         try:
             for frame, hands in stream:
-                frames += 1
+                frames, last = frames + 1, frame
                 _count(seen, hands)
                 show(len(hands))
                 if not outputs.take(frame, hands):
+                    closed = True
                     break
         except KeyboardInterrupt:
             interrupted = True
     _tell(video, seen, frames, track, folder)
-    return 130 if interrupted else 0
+    if interrupted:
+        return 130
+    if last is not None and not closed and frames != options.max_frames:
+        torn = cut_short(video, last, options.stride)
+        if torn:
+            print(f"wilor-yolo: {torn}", file=sys.stderr)
+            return 1
+    return 0
 
 
 def frame_line(frame: Frame, hands: Hands) -> str:
