@@ -183,6 +183,22 @@ def test_sheet(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert np.allclose(sheet[96, 32], 20, atol=3)
 
 
+def test_a_sheet_reaches_to_the_end(shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.jpg"
+    assert main(["data", "sheet", f"source={shards}", f"out={out}", "count=5", "columns=5"]) == 0
+    assert np.allclose(cv2.imread(str(out))[32, 4 * 64 + 32], 5 * 7, atol=3)  # of samples 0 to 8
+
+
+def test_a_sheet_of_a_yolo_set_reaches_to_the_end(yolo_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.jpg"
+    for i in range(8):
+        grey = np.full((32, 32, 3), 30 * i, np.uint8)
+        cv2.imwrite(str(yolo_set / "images" / "val" / f"b{i}.png"), grey)
+    keys = [f"source={yolo_set / 'data.yaml'}", f"out={out}", "count=6", "columns=6"]
+    assert main(["data", "sheet", *keys]) == 0
+    assert cv2.imread(str(out))[:, -20:].max() > 170  # the last is b6, not b3
+
+
 def test_sheet_of_what_a_network_sees(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

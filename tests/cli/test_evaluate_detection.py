@@ -73,6 +73,17 @@ def test_a_yolo_set_and_back_from_a_file(
     assert "part.json has no entry for" in capsys.readouterr().err
 
 
+def test_a_limit_is_spread_over_the_pictures(
+    yolo_set: Path, tmp_path: Path, painter: Any, blobs: Any
+) -> None:
+    for name in "cde":
+        cv2.imwrite(str(yolo_set.parent / "images" / "val" / f"{name}.png"), painter([]))
+    keys = [f"data={yolo_set}", "seconds=0", f"out={tmp_path / 'run'}", "limit=3"]
+    assert main(["evaluate", "detection", *keys]) == 0
+    found = json.loads((tmp_path / "run" / "detections.json").read_text())["detections"]
+    assert [Path(row["file"]).stem for row in found] == ["a", "b", "d"]
+
+
 def test_some_sources_only() -> None:
     nothing = PictureHands(np.zeros((0, 4)), np.zeros(0, int))
     pictures = [TruePicture(Path(f"{i}.jpg"), source, nothing) for i, source in enumerate("abca")]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from ..errors import HandError
+from ..evenly import evenly
 from .data_sets import HELP as SETS_HELP
 from .data_sets import convert_set
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole
@@ -186,8 +186,7 @@ def _is_yaml(source: str) -> bool:
 
 def _spread(files: Sequence[Path], count: int) -> list[Path]:
     """`count` of the files, evenly."""
-    step = max(1, len(files) // max(count, 1))
-    return list(files[::step][:count]) if count > 0 else []
+    return [files[i] for i in evenly(len(files), count)]
 
 
 def _draw_labels(files: Sequence[Path], sides: Mapping[int, int], out: str, columns: int) -> None:
@@ -219,8 +218,8 @@ def _sheet(args: Sequence[str]) -> int:
     total = sum(1 for path in find_shards(options.source) for _ in read_shard(path))
     if not total:
         raise HandError(f"{options.source}: no samples; give a folder that holds .tar shards.")
-    step = max(1, total // options.count)
-    chosen = list(islice(iterate_samples(options.source), 0, step * options.count, step))
+    wanted = set(evenly(total, options.count))
+    chosen = [s for i, s in enumerate(iterate_samples(options.source)) if i in wanted]
     # Real samples differ in size, and a sheet has one.
     side = min(max(max(sample.image.shape[:2]) for sample in chosen), _LARGEST_TILE)
     tiles = [squared(sample, side) for sample in chosen]

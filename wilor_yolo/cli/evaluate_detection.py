@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import HandError
+from ..evenly import evenly
 from ..whole_files import write_text
 from .data_sets import open_pictures
 from .evaluate_sets import progress
@@ -98,8 +99,7 @@ def detection(args: Sequence[str]) -> int:
     if options.sources is not None:
         pictures = of_sources(pictures, options.sources)
     if options.limit is not None:
-        step = max(1, len(pictures) // options.limit)
-        pictures = pictures[::step][: options.limit]
+        pictures = _some(pictures, options.limit)
     peer = open_peer(options.detector, options.imgsz, options.device, options.mediapipe)
     with progress("pictures") as report:
         answers = ask(peer.find, pictures, report)
@@ -207,7 +207,7 @@ def _true_hands(labels: Sequence[HandLabel]) -> PictureHands:
 
 
 def _some(pictures: Sequence[TruePicture], most: int = 30) -> list[TruePicture]:
-    return list(pictures[:: max(1, len(pictures) // most)][:most])
+    return [pictures[i] for i in evenly(len(pictures), most)]
 
 
 def _write(

@@ -20,6 +20,7 @@ from ultralytics.data.utils import get_split_fraction
 from ultralytics.utils import IterableSimpleNamespace, colorstr
 
 from ..errors import HandError
+from ..evenly import evenly
 from ..skeleton import NUM_JOINTS, SIDE_NAMES
 from .augment import with_hand_transforms
 from .label_cache import read_label_cache
@@ -144,8 +145,7 @@ class HandDataset(YOLODataset):
             raise HandError(_one_line(error.__cause__ or error)) from error
         self.fraction = share
         count = share if isinstance(share, int) else max(1, round(len(files) * share))
-        count = min(count, len(files))
-        return [files[i * len(files) // count] for i in range(count)]
+        return [files[i] for i in evenly(len(files), count)]
 
     def cache_labels(self, path: Path = Path("./labels.cache")) -> dict[str, Any]:
         """As stock, but a bad label is an error; stock leaves such pictures out and trains on.
