@@ -98,10 +98,10 @@ def _claim(out: Path, options: PredictOptions) -> None:
         before = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise HandError(f"{path} is damaged; give another out=.") from None
-    for name in sorted(set(job) | set(before)):
-        if job.get(name) != before.get(name):
+    for name in sorted(set(job) & set(before)):  # a newer version may have more keys
+        if job[name] != before[name]:
             raise HandError(
-                f"{out} was begun with {name}={before.get(name)}, now {name}={job.get(name)}; "
+                f"{out} was begun with {name}={before[name]}, now {name}={job[name]}; "
                 "give another out=."
             )
 
