@@ -127,7 +127,7 @@ def test_absurd_pictures_have_no_hands(
     assert hands.image_size == (shape[1], shape[0])
 
 
-@pytest.mark.parametrize("boxes", [[0, 0, 1, 1], [-50, -50, -10, -10], [0, 0, 0, 0]])
+@pytest.mark.parametrize("boxes", [[0, 0, 1, 1], [-50, -50, -10, -10], [0, 0, 1e-3, 1e-3]])
 def test_absurd_boxes_do_not_crash(tiny_reconstructor: Path, boxes: list[float]) -> None:
     from wilor_yolo.reconstruct.predictor import HandReconstructor
 

@@ -195,7 +195,6 @@ class HandPipeline:
                 frame.image, persist=persist, tracker=tracker, **self._settings()
             )
             persist = True
-            tracked[0].path = ""  # Ultralytics invents a file name for arrays
             yield frame, self._of_one_side(tracked[0], vote, K)
 
     def _of_one_side(self, result: Any, vote: SideVote, K: np.ndarray | None) -> Hands:
@@ -232,7 +231,6 @@ class HandPipeline:
                 chunk = indices[start : start + DETECT_BATCH]
                 found = self.detector.predict([images[i] for i in chunk], **self._settings())
                 for i, result in zip(chunk, found, strict=True):
-                    result.path = ""
                     results[i] = result
         return results
 
@@ -242,8 +240,9 @@ class HandPipeline:
         usable = [i for i, image in enumerate(images) if _can_letterbox(image, self.imgsz)]
         results = dict(zip(usable, self.detect([images[i] for i in usable]), strict=True))
         for i, result in results.items():
-            if not isinstance(sources[i], np.ndarray):
-                result.path = str(sources[i])
+            source = sources[i]
+            if not isinstance(source, np.ndarray):
+                result.path = str(Path(source).absolute())
         for chosen, matrix in _by_camera(K, usable):
             done = self.reconstructor.reconstruct(
                 [results[i] for i in chosen], matrix, hand_length=self.hand_length

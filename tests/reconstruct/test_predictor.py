@@ -94,7 +94,7 @@ def test_fields_of_a_result(reconstructor, picture):
     assert isinstance(hands, Hands) and len(hands) == 3 and hands.reconstructed
     assert hands.is_right.tolist() == [True, False, False]
     assert hands.track_id.tolist() == [4, 5, 6]
-    assert hands.image_size == (321, 240) and hands.source == "image0.jpg"
+    assert hands.image_size == (321, 240) and hands.source is None
     assert np.allclose(hands.bbox_xyxy, BOXES) and np.allclose(hands.confidence, [0.9, 0.7, 0.5])
     assert hands.keypoints_2d_detector.shape == (3, 21, 3)
     for name in ("vertices", "joints", "keypoints_2d", "global_orient", "hand_pose", "cam_t", "K"):
@@ -387,22 +387,19 @@ def test_wrong_arguments_are_refused(reconstructor, picture, tmp_path):
         reconstructor.reconstruct(persons)
 
 
-def test_exif_focal_length_reaches_the_camera(reconstructor, picture, tmp_path):
+def test_exif_focal_length_reaches_the_camera(reconstructor, picture, tmp_path, monkeypatch):
     from PIL import Image
 
     exif = Image.Exif()
     exif[0x8769] = {0xA405: 28}  # focal length as on 35 mm film
-    path = tmp_path / "photo.jpg"
+    path = tmp_path / "image0.jpg"  # what Ultralytics calls arrays
     Image.fromarray(picture[..., ::-1]).save(path, exif=exif)
     hands = reconstructor.reconstruct(_result(picture, path=str(path)))
-    plain = reconstructor.reconstruct(replace_path(_result(picture)))
+    assert hands.source == str(path)
+    monkeypatch.chdir(tmp_path)
+    plain = reconstructor.reconstruct(_result(picture, path="image0.jpg"))
     assert hands.K[0, 0] == pytest.approx(28 / np.hypot(36, 24) * np.hypot(321, 240), rel=0.02)
     assert plain.K[0, 0] == 321
-
-
-def replace_path(result):
-    result.path = ""
-    return result
 
 
 # Known sizes

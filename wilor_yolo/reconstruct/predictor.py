@@ -7,6 +7,7 @@ The thin adapter of the chain. It duck-types Ultralytics `Results` (`boxes`, `ke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -459,7 +460,9 @@ def _request(result: Any, K: np.ndarray | None) -> _Request:
         )
     image = result.orig_img
     height, width = image.shape[:2]
-    path = getattr(result, "path", None)
+    path = str(getattr(result, "path", None) or "")
+    if re.fullmatch(r"image\d+\.jpg", path):
+        path = ""  # Ultralytics' name for an array
     boxes = result.boxes
     keypoints = getattr(result, "keypoints", None)
     hands = Hands(
@@ -467,7 +470,7 @@ def _request(result: Any, K: np.ndarray | None) -> _Request:
         confidence=_numpy(boxes.conf),
         is_right=_numpy(boxes.cls).astype(int) == RIGHT,
         image_size=(width, height),
-        source=str(path) if path else None,
+        source=path or None,
         track_id=None if boxes.id is None else _numpy(boxes.id).astype(np.int64),
         keypoints_2d_detector=_keypoints(keypoints, len(boxes)),
     )
