@@ -3,8 +3,9 @@
     python benchmarks/average_weights.py a=before.pt b=after.pt out=mean.pt imgsz=416
     python benchmarks/average_weights.py a=before.safetensors b=after.safetensors out=m.safetensors
 
-For weights of which one went on from the other. imgsz= is the size a detector's file names as its
-own, px; by default that of b. What a file says of its making is kept from b.
+For weights of which one went on from the other; share= (0.5) is the part of b. imgsz= is the size
+a detector's file names as its own, px; by default that of b. What a file says of its making is kept
+from b.
 """
 
 from __future__ import annotations
@@ -19,24 +20,26 @@ from wilor_yolo.detect.release import read_pose_model, release_model
 from wilor_yolo.reconstruct.checkpoints import load_network, read_info, save_network
 
 
-def mean(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Of two state dicts; counters are b's."""
-    return {k: (a[k] + b[k]) / 2 if b[k].is_floating_point() else b[k] for k in b}
+def mean(a: dict[str, Tensor], b: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Of two state dicts, with `share` of b; counters are b's."""
+    return {k: torch.lerp(a[k], b[k], share) if b[k].is_floating_point() else b[k] for k in b}
 
 
 def main() -> None:
     keys = dict(word.split("=", 1) for word in sys.argv[1:])
     first, second, out = keys["a"], keys["b"], keys["out"]
-    averaged = f"of {Path(first).name} and {Path(second).name}, half and half"
+    share = float(keys.get("share", 0.5))
+    averaged = f"of {Path(first).name} and {Path(second).name}, {share:g} of the latter"
     with torch.no_grad():
         if out.endswith(".safetensors"):
             network = load_network(second)
-            network.load_state_dict(mean(load_network(first).state_dict(), network.state_dict()))
+            before = load_network(first).state_dict()
+            network.load_state_dict(mean(before, network.state_dict(), share))
             save_network(out, network, {**read_info(second), "mean": averaged})
             return
         before = read_pose_model(Path(first))[1].float().state_dict()
         checkpoint, model = read_pose_model(Path(second))
-        model.float().load_state_dict(mean(before, model.state_dict()))
+        model.float().load_state_dict(mean(before, model.state_dict(), share))
     trained_with = dict(checkpoint.get("train_args") or {})
     trained_with["imgsz"] = int(keys.get("imgsz", trained_with.get("imgsz", 640)))
     print(release_model(model, trained_with, out, {"mean": averaged}))
