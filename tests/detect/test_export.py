@@ -154,7 +154,7 @@ def test_the_pipeline_runs_on_an_exported_detector(weights: Path, tiny_reconstru
     assert Path(file).name == "hand-n.onnx"
     picture = cv2.resize(cv2.imread(str(ASSETS / "zidane.jpg")), (640, 640))
     hands = HandPipeline(file, tiny_reconstructor)(picture)
-    expected = HandPipeline(weights, tiny_reconstructor)(picture)
+    expected = HandPipeline(weights, tiny_reconstructor, imgsz=320)(picture)
     assert len(hands) == len(expected) > 0
     np.testing.assert_allclose(hands.bbox_xyxy, expected.bbox_xyxy, atol=0.5)
     assert hands.is_right.tolist() == expected.is_right.tolist()
