@@ -308,7 +308,7 @@ def test_every_backbone_learns_crops_by_heart(name, make_hand):
     config = NetworkConfig.from_yaml(name)
     side = 64 if config.stem == "patch" else 96
     config = replace(config, image_size=side, drop_path=0.0)
-    rate = 1e-3
+    rate = 3e-4 if config.stem == LANDMARK_STEM else 1e-3  # the seen fit goes astray at 1e-3
     if config.stem == "patch":
         rate = 5e-4 if config.dim < 768 else 1e-4
     if name == "vit-huge":
