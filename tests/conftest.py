@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,33 @@ def write_video(tmp_path: Path) -> Any:
         for frame in frames:
             writer.write(frame)
         writer.release()
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_stamped_video(tmp_path: Path) -> Any:
+    """``write_stamped_video(frames, stamps, rate, clock)`` -> path of an MP4 of BGR frames.
+
+    Frame i is shown at `stamps[i] / clock` seconds; the header says `rate` frames a second.
+    """
+    av = pytest.importorskip("av")
+
+    def write(frames: list[np.ndarray], stamps: list[int], rate: int, clock: int) -> Path:
+        path = tmp_path / "phone.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=rate)
+            stream.height, stream.width = frames[0].shape[:2]
+            stream.pix_fmt = "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, clock)
+            for image, stamp in zip(frames, stamps, strict=True):
+                frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+                frame.pts, frame.time_base = stamp, Fraction(1, clock)
+                for packet in stream.encode(frame):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
         return path
 
     return write
