@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 __all__ = ["evenly"]
 
+_Item = TypeVar("_Item")
 
-def evenly(total: int, count: int) -> list[int]:
-    """Positions of `count` of `total` things in a row, over all its length; all of a short row."""
-    count = min(count, total)
-    return [i * total // count for i in range(count)]
+
+def evenly(items: Sequence[_Item], count: int) -> list[_Item]:
+    """`count` of the items, from all their length; all of them if they are fewer."""
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]

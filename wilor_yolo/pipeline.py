@@ -242,7 +242,7 @@ class HandPipeline:
         for i, result in results.items():
             source = sources[i]
             if not isinstance(source, np.ndarray):
-                result.path = str(Path(source).absolute())
+                result.path = str(Path(source).absolute())  # as Ultralytics names files
         for chosen, matrix in _by_camera(K, usable):
             done = self.reconstructor.reconstruct(
                 [results[i] for i in chosen], matrix, hand_length=self.hand_length

@@ -147,7 +147,7 @@ def _check_yaml(options: CheckOptions) -> int:
     if options.sheet is not None and report.pictures:
         faulty = [*report.bad, *suspects][: options.count]
         sound = [file for file in sound if file not in set(suspects)]
-        chosen = [*faulty, *_spread(sound, options.count - len(faulty))]
+        chosen = [*faulty, *evenly(sound, options.count - len(faulty))]
         _draw_labels(chosen, report.sides, options.sheet, 8)
     return 1 if report.faults else 0
 
@@ -184,11 +184,6 @@ def _is_yaml(source: str) -> bool:
     return Path(source).suffix in {".yaml", ".yml"}
 
 
-def _spread(files: Sequence[Path], count: int) -> list[Path]:
-    """`count` of the files, evenly."""
-    return [files[i] for i in evenly(len(files), count)]
-
-
 def _draw_labels(files: Sequence[Path], sides: Mapping[int, int], out: str, columns: int) -> None:
     from ..data.label_sheet import label_sheet
     from .pictures import write_picture
@@ -208,7 +203,7 @@ def _sheet(args: Sequence[str]) -> int:
 
         files = [file for part in picture_files(options.source).values() for file in part]
         sides = sides_of_classes(read_data_yaml(Path(options.source)))
-        _draw_labels(_spread(files, options.count), sides, options.out, options.columns)
+        _draw_labels(evenly(files, options.count), sides, options.out, options.columns)
         return 0
     from ..data.square import squared
     from ..shards import find_shards, iterate_samples, read_shard
@@ -218,7 +213,7 @@ def _sheet(args: Sequence[str]) -> int:
     total = sum(1 for path in find_shards(options.source) for _ in read_shard(path))
     if not total:
         raise HandError(f"{options.source}: no samples; give a folder that holds .tar shards.")
-    wanted = set(evenly(total, options.count))
+    wanted = set(evenly(range(total), options.count))
     chosen = [s for i, s in enumerate(iterate_samples(options.source)) if i in wanted]
     # Real samples differ in size, and a sheet has one.
     side = min(max(max(sample.image.shape[:2]) for sample in chosen), _LARGEST_TILE)

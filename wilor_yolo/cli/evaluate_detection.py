@@ -45,6 +45,7 @@ _FORMATS = (
     *("coco-wholebody", "oxford-hands", "whim", "egohands", "halpe", "ultralytics-hands"),
     *("freihand", "ho3d", "h2o3d", "interhand", "dexycb"),
 )
+_TIMED = 30  # pictures that the speed is measured on
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,13 @@ def detection(args: Sequence[str]) -> int:
     if options.sources is not None:
         pictures = of_sources(pictures, options.sources)
     if options.limit is not None:
-        pictures = _some(pictures, options.limit)
+        pictures = evenly(pictures, options.limit)
     peer = open_peer(options.detector, options.imgsz, options.device, options.mediapipe)
     with progress("pictures") as report:
         answers = ask(peer.find, pictures, report)
     fps = float("nan")
     if options.seconds and peer.work is not None:
-        fps = pictures_per_second(peer.work, _some(pictures), options.seconds)
+        fps = pictures_per_second(peer.work, evenly(pictures, _TIMED), options.seconds)
     rows = tabulate(answers)
     runner = Runner(peer.name, peer.megabytes, peer.parameters, fps)
     print(runner)
@@ -204,10 +205,6 @@ def _true_hands(labels: Sequence[HandLabel]) -> PictureHands:
         None,
         keypoints,
     )
-
-
-def _some(pictures: Sequence[TruePicture], most: int = 30) -> list[TruePicture]:
-    return [pictures[i] for i in evenly(len(pictures), most)]
 
 
 def _write(

@@ -54,9 +54,7 @@ def convert_reconstructor(source: Path, out: Path, heads: int | None, network: s
     torch.manual_seed(0)
     model = HandNetwork(NetworkConfig.from_yaml(network), load_hand_model())
     done = initialise_stem(model, source)
-    save_network(
-        out, model, {"source": source.name, "network": network, "steps": 0}, trained=False
-    )
+    save_network(out, model, {"source": source.name, "network": network, "steps": 0}, trained=False)
     print(f"kept    {_by_part(done.taken)}")
     if model.config.stem == "patch":
         print(f"dropped {_by_part(unused_names(source, done.taken))}")

@@ -145,7 +145,7 @@ class HandDataset(YOLODataset):
             raise HandError(_one_line(error.__cause__ or error)) from error
         self.fraction = share
         count = share if isinstance(share, int) else max(1, round(len(files) * share))
-        return [files[i] for i in evenly(len(files), count)]
+        return evenly(files, count)
 
     def cache_labels(self, path: Path = Path("./labels.cache")) -> dict[str, Any]:
         """As stock, but a bad label is an error; stock leaves such pictures out and trains on.
