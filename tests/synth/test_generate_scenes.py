@@ -26,7 +26,7 @@ def test_a_picture_depends_on_seed_and_number_only():
 def test_every_kind_of_scene_gives_valid_labels(kind):
     hands = 0
     for number in range(3):
-        scene = render_scene(1, number, 3 * SIZE if kind in ("crowd", "group") else SIZE, kind)
+        scene = render_scene(1, number, 3 * SIZE if kind in ("crowd", "group") else SIZE, [kind])
         for line in scene.labels.splitlines():
             hands += 1
             values = np.array(line.split(), float)

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from wilor_yolo.skeleton import LEFT, RIGHT
-from wilor_yolo.synth.people_scene import KINDS, sample_scene
+from wilor_yolo.synth.arm_gestures import GESTURES
+from wilor_yolo.synth.body import load_body
+from wilor_yolo.synth.people import make_person
+from wilor_yolo.synth.people_scene import KINDS, _is_free, sample_scene
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_scenes_are_complete_and_numbered(kind):
-    scene = sample_scene(np.random.default_rng(2), 160, 120, kind)
+    scene = sample_scene(np.random.default_rng(2), 160, 120, [kind])
     assert scene.kind == kind and scene.intrinsics.shape == (3, 3)
     numbers = np.unique(
         np.concatenate([p.hand for p in scene.pieces if p.hand is not None] or [[-1]])
@@ -26,7 +29,7 @@ def test_scenes_are_complete_and_numbered(kind):
 def test_first_person_views_show_ones_own_hands():
     left, right, seen = [], [], 0
     for seed in range(12):
-        scene = sample_scene(np.random.default_rng(seed), 640, 640, "first_person")
+        scene = sample_scene(np.random.default_rng(seed), 640, 640, ["first_person"])
         for hand in scene.hands:
             x, y, z = hand.keypoints.mean(0)
             if z > 0.1:
@@ -38,14 +41,35 @@ def test_first_person_views_show_ones_own_hands():
 
 
 def test_groups_have_several_people_and_both_sides():
-    scene = sample_scene(np.random.default_rng(0), 640, 480, "group")
+    scene = sample_scene(np.random.default_rng(0), 640, 480, ["group"])
     assert len(scene.hands) >= 3
     assert {hand.side for hand in scene.hands} == {LEFT, RIGHT}
 
 
 def test_no_hands_in_close_ups_without_hands():
     for seed in range(10):
-        scene = sample_scene(np.random.default_rng(seed), 320, 320, "no_hands")
+        scene = sample_scene(np.random.default_rng(seed), 320, 320, ["no_hands"])
         for piece in scene.pieces:
             if piece.hand is not None and not scene.hands:
                 assert (piece.hand == -1).all()
+
+
+def test_touching_hands_are_close_together():
+    for seed in range(6):
+        scene = sample_scene(np.random.default_rng(seed), 320, 320, ["touching"])
+        one, other = (hand.keypoints for hand in scene.hands)
+        gaps = np.linalg.norm(one[:, None] - other[None], axis=2)
+        assert gaps.min() < 0.35
+
+
+def test_cameras_from_any_side_look_past_the_body():
+    rng = np.random.default_rng(0)
+    goals = {LEFT: GESTURES["clasp_over"], RIGHT: GESTURES["hang"]}
+    person = make_person(load_body(), rng, goals)
+    person = person.moved(np.eye(3), np.array([0, 0, -person.floor]))
+    hand = person.keypoints[LEFT].mean(0)
+    outward = (hand - person.chest) * [1, 1, 0]
+    assert _is_free(person, hand, hand + 6 * outward)
+    assert not _is_free(person, hand, hand - 6 * outward)  # through the trunk
+    assert not _is_free(person, hand, hand + 2 * (person.eyes - hand))
+    assert not _is_free(person, hand, hand * [1, 1, 0] - [0, 0, 0.5])  # under the floor

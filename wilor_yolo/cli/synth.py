@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .keys import describe_keys, key, maybe, number, read_keys, text, whole
+from .keys import describe_keys, key, maybe, number, read_keys, text, whole, words
 from .verbs import choose
 
 __all__ = ["HELP", "run"]
@@ -36,6 +36,12 @@ class SceneOptions:
     workers: int = key(1, whole(1), "processes")
     size: int = key(640, whole(64), "longer side of the pictures, px")
     start: int = key(0, whole(0), "number of the first picture")
+    kinds: tuple[str, ...] | None = key(
+        None,
+        maybe(words),
+        "kinds of scenes, such as [focus, first_person]",
+        "all",
+    )
 
 
 @dataclass(frozen=True)
@@ -93,9 +99,16 @@ def run(args: list[str]) -> int:
         return _clips(read_keys(ClipOptions, rest, "synth clips"))
     scenes = read_keys(SceneOptions, rest, "synth scenes")
     from ..synth.generate_scenes import generate_scenes
+    from ..synth.people_scene import KINDS
 
     made = generate_scenes(
-        scenes.out, scenes.count, scenes.seed, scenes.workers, scenes.size, scenes.start
+        scenes.out,
+        scenes.count,
+        scenes.seed,
+        scenes.workers,
+        scenes.size,
+        scenes.start,
+        scenes.kinds or tuple(KINDS),
     )
     print(f"{made.written} scenes written to {scenes.out}, {made.skipped} were there")
     return 0

@@ -12,7 +12,16 @@ import numpy as np
 
 from .poses import NAMED_POSES, sample_pose
 
-__all__ = ["ARM_LENGTH", "GESTURES", "PAIRS", "SINGLES", "ArmGoal", "hand_pose", "jittered"]
+__all__ = [
+    "ARM_LENGTH",
+    "GESTURES",
+    "PAIRS",
+    "SINGLES",
+    "TOUCHING",
+    "ArmGoal",
+    "hand_pose",
+    "jittered",
+]
 
 ARM_LENGTH = 0.518  # shoulder to wrist of the mean body
 
@@ -151,6 +160,14 @@ GESTURES: dict[str, ArmGoal] = {
         "chest", (0.08, 0.25, -0.12), (-0.7, 0.7, 0.3), (-0.4, -0.8, 0.3), (0.9, -0.1, -0.7),
         ("pinch", "tripod", "point", "key_pinch", "relaxed"), ("card", "ball", "pen"), 0.3,
     ),
+    "stack_under": ArmGoal(
+        "chest", (0.10, 0.22, -0.16), (-0.95, 0.35, 0), (0, -0.1, 1), (0.8, -0.3, -0.6),
+        ("flat", "flat_together", "relaxed"),
+    ),
+    "stack_over": ArmGoal(
+        "chest", (0.09, 0.25, -0.07), (-0.9, 0.35, 0.2), (-0.4, -0.5, -0.7), (0.8, -0.2, -0.6),
+        ("fist", "flat_together", "flat", "victory", "loose_fist", "thumbs_up", "point"),
+    ),
     "wave": ArmGoal(
         "shoulder", (0.18, 0.16, 0.2), (0.05, 0.05, 1), (-0.1, 1, 0), (0.7, -0.2, -1), _OPEN,
     ),
@@ -256,6 +273,7 @@ PAIRS: tuple[tuple[str, str, float], ...] = (
     ("clap", "clap", 1.2),
     ("interlock", "interlock", 1.0),
     ("fumble", "fumble", 1.5),
+    ("stack_over", "stack_under", 0.8),
     ("hip", "hip", 1.0),
     ("type", "type", 1.5),
     ("desk", "desk", 1.0),
@@ -270,6 +288,19 @@ PAIRS: tuple[tuple[str, str, float], ...] = (
     ("face", "face", 0.5),
     ("sign", "sign", 1.2),
     ("talk", "talk", 1.2),
+)
+
+
+# The pairs whose hands touch, or nearly.
+TOUCHING: tuple[tuple[str, str], ...] = (
+    ("clasp_over", "clasp_under"),
+    ("pray", "pray"),
+    ("clap", "clap"),
+    ("interlock", "interlock"),
+    ("fumble", "fumble"),
+    ("stack_over", "stack_under"),
+    ("fold_over", "fold_under"),
+    ("heart", "heart"),
 )
 
 

@@ -170,7 +170,7 @@ def sample_outfit(rng: np.random.Generator, shape: BodyShape) -> Outfit:
         top=_cloth(rng),
         bottom=_cloth(rng),
         shoes=random_colour(rng) * np.float32(rng.choice([0.1, 0.5, 1.0])),
-        glove=random_colour(rng) if rng.random() < 0.07 else None,
+        glove=_cloth(rng)[0] if rng.random() < 0.1 else None,
         barefoot=bool(rng.random() < 0.12),
     )
 

@@ -4,14 +4,15 @@
     out/scenes.json (the settings)
 
 Class 0 is a left hand, 1 a right hand, whatever the picture's direction. A picture depends on
-(seed, number) and the size only, so runs can be cut short, continued and split over machines.
+(seed, number), the size and the kinds only, so runs can be cut short, continued and split over
+machines.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from ..errors import HandError
 from ..whole_files import write_bytes, write_text
 from .kept_settings import keep_settings
 from .one_thread import one_thread
+from .people_scene import KINDS, sample_scene
 
 __all__ = ["RenderedScene", "ScenesWritten", "generate_scenes", "render_scene"]
 
-ENGINE = 1  # raise when the same seed makes other pictures than before
+ENGINE = 2  # raise when the same seed makes other pictures than before
 _SETTINGS_FILE = "scenes.json"
 _SHAPES = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 0.5625))  # of the larger side
 _SHAPE_SHARES = (0.5, 0.25, 0.15, 0.10)
@@ -34,6 +36,8 @@ _SOFT_BACKGROUNDS = 0.5  # share drawn at half size: out of focus, and four time
 _DARKEST = 0.17  # exposure below which nobody could tell a hand any more
 _LARGEST_LAMP = 0.012  # one shadow ray a pixel would turn larger lamps into grain
 _METERED_ON_PEOPLE = 0.65  # share of pictures whose exposure is right for the people in them
+
+_Job = tuple[str, int, int, int, tuple[str, ...]]  # folder, seed, number, size, kinds
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,14 @@ class ScenesWritten:
     seconds: float
 
 
-def render_scene(seed: int, number: int, size: int = 640, kind: str | None = None) -> RenderedScene:
-    """Make one picture; the same (seed, number, size) always gives the same.
+def render_scene(
+    seed: int, number: int, size: int = 640, kinds: Sequence[str] = tuple(KINDS)
+) -> RenderedScene:
+    """Make one picture; the same (seed, number, size, kinds) always gives the same.
 
     Args:
         size: larger side, px.
-        kind: one of `people_scene.KINDS`; drawn by default.
+        kinds: names of `people_scene.KINDS` to draw from.
 
     Raises:
         HandError: the packages of the `synth` extra are missing.
@@ -69,13 +75,12 @@ def render_scene(seed: int, number: int, size: int = 640, kind: str | None = Non
     from .camera_effects import develop, sample_effects
     from .light import sample_lighting
     from .people_render import Stage, render_view
-    from .people_scene import sample_scene
     from .scene_labels import label_hands, label_lines
 
     rng = np.random.default_rng((seed, number))
     shape = _SHAPES[int(rng.choice(len(_SHAPES), p=_SHAPE_SHARES))]
     width, height = (max(32, round(size * side)) for side in shape)
-    scene = sample_scene(rng, width, height, kind)
+    scene = sample_scene(rng, width, height, kinds)
     lighting = sample_lighting(rng)
     scale = 0.5 if rng.random() < _SOFT_BACKGROUNDS else 1.0
     small = (max(16, round(width * scale)), max(16, round(height * scale)))
@@ -109,6 +114,7 @@ def generate_scenes(
     workers: int = 1,
     size: int = 640,
     start: int = 0,
+    kinds: Sequence[str] = tuple(KINDS),
 ) -> ScenesWritten:
     """Write `count` scenes; existing pictures are kept, so a stopped run can be continued.
 
@@ -117,6 +123,7 @@ def generate_scenes(
         count: number of pictures, counted from `start`.
         workers: processes.
         size: larger side of the pictures, px.
+        kinds: names of `people_scene.KINDS` to draw from, in its proportions.
 
     Raises:
         HandError: bad arguments, the folder holds scenes of another size, or the packages of the
@@ -124,18 +131,21 @@ def generate_scenes(
     """
     if count < 1 or workers < 1 or size < 64 or start < 0:
         raise HandError("count and workers must be at least 1, size at least 64, start at least 0.")
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise HandError(f"kinds={unknown or list(kinds)}: choose from {', '.join(KINDS)}.")
     from . import light, raycast  # noqa: F401  fail here, in plain words, not in a worker
     from .extra import require
 
     require("embreex.rtcore_scene")
     out = Path(out)
-    keep_settings(out / _SETTINGS_FILE, {"engine": ENGINE, "size": size})
+    keep_settings(out / _SETTINGS_FILE, {"engine": ENGINE, "size": size, "kinds": list(kinds)})
     for folder in ("images", "labels"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     write_text(out / "scenes.yaml", _data_yaml())
     began = time.time()
     todo = [
-        (str(out), seed, number, size)
+        (str(out), seed, number, size, tuple(kinds))
         for number in range(start, start + count)
         if not _picture_path(out, seed, number).exists()
     ]
@@ -148,7 +158,7 @@ def generate_scenes(
     return ScenesWritten(len(todo), count - len(todo), hands, time.time() - began)
 
 
-def _run(todo: list[tuple[str, int, int, int]], workers: int) -> Iterator[int]:
+def _run(todo: list[_Job], workers: int) -> Iterator[int]:
     if workers == 1:
         yield from map(_write_scene, todo)
         return
@@ -161,10 +171,10 @@ def _picture_path(out: Path, seed: int, number: int) -> Path:
 
 
 @one_thread()
-def _write_scene(job: tuple[str, int, int, int]) -> int:
+def _write_scene(job: _Job) -> int:
     """Render and write one scene; returns its number of labelled hands."""
-    folder, seed, number, size = job
-    scene = render_scene(seed, number, size)
+    folder, seed, number, size, kinds = job
+    scene = render_scene(seed, number, size, kinds)
     picture = _picture_path(Path(folder), seed, number)
     encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     # The label first: a run that is killed in between leaves no picture without its label.

@@ -6,12 +6,13 @@ z forward), ready for `people_render`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..skeleton import LEFT, RIGHT
-from .arm_gestures import GESTURES, ArmGoal
+from .arm_gestures import GESTURES, TOUCHING, ArmGoal
 from .body import BodyModel, load_body
 from .body_pose import rotation_about, unit
 from .clothes import skin_tone
@@ -26,10 +27,11 @@ __all__ = ["PeopleScene", "SceneHand", "sample_scene"]
 
 # What is photographed, and how often.
 KINDS: dict[str, float] = {
-    "portrait": 0.25,
+    "portrait": 0.24,
     "group": 0.18,
-    "focus": 0.19,
-    "first_person": 0.17,
+    "focus": 0.17,
+    "touching": 0.05,
+    "first_person": 0.15,
     "table": 0.08,
     "crowd": 0.04,
     "no_hands": 0.09,
@@ -39,6 +41,9 @@ _FIRST_PERSON = (
     "desk", "type", "write", "hold_round", "hold_phone", "tool", "offer", "sign_in",
     "point_forward", "thumbs_up", "talk", "fumble", "shake", "stop", "clap", "tool", "hold_phone",
 )  # fmt: skip
+_ANY_SIDE = 0.4  # share of close-ups from any direction that the body leaves free
+_TRIES = 10
+_TRUNK, _HEAD = 0.2, 0.17  # metres about the chest and between the eyes that a body fills
 _HANGING = GESTURES["hang"]
 _Z = np.array([0.0, 0.0, 1.0])
 
@@ -96,22 +101,22 @@ def _intrinsics(field: float, width: int, height: int) -> np.ndarray:
 
 
 def sample_scene(
-    rng: np.random.Generator, width: int, height: int, kind: str | None = None
+    rng: np.random.Generator, width: int, height: int, kinds: Sequence[str] = tuple(KINDS)
 ) -> PeopleScene:
     """Draw a scene.
 
     Args:
         width, height: of the picture, px.
-        kind: one of `KINDS`; drawn by default.
+        kinds: names of `KINDS` to draw from, in its proportions.
     """
     model = load_body()
-    if kind is None:
-        weights = np.array(list(KINDS.values()))
-        kind = list(KINDS)[int(rng.choice(len(KINDS), p=weights / weights.sum()))]
+    weights = np.array([KINDS[kind] for kind in kinds])
+    kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
     maker = {
         "portrait": _portrait,
         "group": _group,
         "focus": _focus,
+        "touching": _touching,
         "first_person": _first_person,
         "table": _table,
         "crowd": _group,
@@ -151,9 +156,11 @@ def _stand(person: Person, place: np.ndarray, toward: np.ndarray, seat: float = 
     return person.moved(turn, shift)
 
 
-def _random_person(model: BodyModel, rng: np.random.Generator, **options) -> Person:
+def _random_person(
+    model: BodyModel, rng: np.random.Generator, goals: dict[int, ArmGoal] | None = None, **options
+) -> Person:
     stance = "sit" if rng.random() < 0.25 else "stand"
-    goals = sample_goals(rng)
+    goals = goals or sample_goals(rng)
     if stance == "sit" and rng.random() < 0.35:
         side = int(rng.integers(2))
         goals[side] = GESTURES["lap"]
@@ -230,20 +237,52 @@ def _focus(model, rng, width, height, kind):
     points = person.keypoints[sides[int(rng.integers(len(sides)))]]
     if len(sides) == 2 and rng.random() < 0.25:
         points = np.concatenate([person.keypoints[side] for side in sides])
+    return [person], [], _near_camera(rng, person, points, width, height)
+
+
+def _touching(model, rng, width, height, kind):
+    """Two hands of a person on one another, from near by."""
+    names = TOUCHING[int(rng.integers(len(TOUCHING)))]
+    sides = (LEFT, RIGHT) if rng.random() < 0.5 else (RIGHT, LEFT)
+    goals = {side: GESTURES[name] for side, name in zip(sides, names, strict=True)}
+    person = _random_person(model, rng, goals)
+    person = _stand(person, np.zeros(2), _yaw_toward_camera(rng))
+    points = np.concatenate(list(person.keypoints.values()))
+    return [person], [], _near_camera(rng, person, points, width, height)
+
+
+def _near_camera(rng, person: Person, points: np.ndarray, width: int, height: int) -> _Camera:
+    """A camera that looks at points (N, 3) of a person's hands, not through the person."""
     centre = points.mean(0)
     field = rng.uniform(35, 75)
     span = np.exp(rng.uniform(np.log(0.22), np.log(0.8)))
     span = max(span, 1.3 * float(np.linalg.norm(points - centre, axis=1).max()))
     distance = span / (2 * np.tan(np.deg2rad(field) / 2)) + 0.05
     target = centre + rng.normal(0, 0.13 * span, 3)
-    # From the side of the picture's free half-space: not through the person's own body.
+    # Mostly from the side of the picture's free half-space.
     outward = unit(centre - person.chest * [1, 1, 0] - [0, 0, centre[2]])
     direction = unit(outward + rng.normal(0, 0.55, 3) + [0, 0, 0.1])
+    if rng.random() < _ANY_SIDE:  # hands edge-on, from below, over the shoulder, ...
+        for _ in range(_TRIES):
+            drawn = unit(rng.normal(0, 1, 3))
+            if _is_free(person, centre, target + distance * drawn):
+                direction = drawn
+                break
     eye = target + distance * direction
-    camera = _Camera(
-        eye, _look(eye, target, rng.normal(0, 0.25)), _intrinsics(field, width, height)
-    )
-    return [person], [], camera
+    eye[2] = max(eye[2], 0.05)
+    roll = rng.normal(0, 0.25)
+    return _Camera(eye, _look(eye, target, roll), _intrinsics(field, width, height))
+
+
+def _is_free(person: Person, place: np.ndarray, eye: np.ndarray) -> bool:
+    """Whether neither head nor trunk lies between a place (3,) and the eye (3,) of a camera."""
+    along = place + np.linspace(0, 1, 12)[:, None] * (eye - place)
+    trunk = np.linalg.norm((along - person.chest)[:, :2], axis=1) < _TRUNK
+    below = along[:, 2] < person.chest[2] + 0.15
+    head = np.linalg.norm(along - person.eyes, axis=1) < _HEAD
+    # A hand on the body starts inside these bounds; what counts is that the way leads out.
+    inside = (trunk & below) | head
+    return not inside[3:].any() and eye[2] > 0.05
 
 
 def _first_person(model, rng, width, height, kind):
