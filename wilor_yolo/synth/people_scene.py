@@ -44,6 +44,7 @@ _FIRST_PERSON = (
 _ANY_SIDE = 0.4  # share of close-ups from any direction that the body leaves free
 _TRIES = 10
 _TRUNK, _HEAD = 0.2, 0.17  # metres about the chest and between the eyes that a body fills
+_TOUCH = 0.12  # metres from a hand that lies on the body to the free
 _HANGING = GESTURES["hang"]
 _Z = np.array([0.0, 0.0, 1.0])
 
@@ -276,13 +277,14 @@ def _near_camera(rng, person: Person, points: np.ndarray, width: int, height: in
 
 def _is_free(person: Person, place: np.ndarray, eye: np.ndarray) -> bool:
     """Whether neither head nor trunk lies between a place (3,) and the eye (3,) of a camera."""
-    along = place + np.linspace(0, 1, 12)[:, None] * (eye - place)
+    way = eye - place
+    length = float(np.linalg.norm(way))
+    # A hand on the body starts inside these bounds; what counts is that the way leads out.
+    along = place + np.arange(_TOUCH, max(length, 2 * _TOUCH), 0.05)[:, None] * way / length
     trunk = np.linalg.norm((along - person.chest)[:, :2], axis=1) < _TRUNK
     below = along[:, 2] < person.chest[2] + 0.15
     head = np.linalg.norm(along - person.eyes, axis=1) < _HEAD
-    # A hand on the body starts inside these bounds; what counts is that the way leads out.
-    inside = (trunk & below) | head
-    return not inside[3:].any() and eye[2] > 0.05
+    return not ((trunk & below) | head).any() and eye[2] > 0.05
 
 
 def _first_person(model, rng, width, height, kind):
