@@ -115,7 +115,9 @@ def test_keypoints_outside_the_picture_are_zeros_in_the_file():
 
 def test_a_file_counts_from_the_border():
     keypoints, flags = np.zeros((21, 2)), np.full(21, VISIBLE)
-    whole = HandLabel(RIGHT, np.array([-0.5, -0.5, 63.5, 31.5]), keypoints, flags, 1.0)
+    whole = HandLabel(
+        RIGHT, np.array([-0.5, -0.5, 63.5, 31.5]), keypoints, flags, np.zeros((21, 3)), 1.0
+    )
     values = np.array(label_lines([whole], 64, 32).split(), float)
     assert values[:5].tolist() == [1, 0.5, 0.5, 1, 1]
     assert values[5:8].tolist() == [0.007812, 0.015625, 2]  # the middle of the first pixel

@@ -26,6 +26,7 @@ _FORMATS = (
     "halpe",
     "hamer-tars",
     "hamer-npz",
+    "scenes",
     "oxford-hands",
     "egohands",
     "ultralytics-hands",

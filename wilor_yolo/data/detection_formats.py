@@ -33,6 +33,11 @@ def read_pictures(options: SetOptions, report: ReadReport) -> Iterator[LabelledP
     """
     if options.format in _HAND_FORMATS:
         return pictures_of_hands(read_set(options, report), report)
+    if options.format == "scenes":
+        raise HandError(
+            f"scenes are a detector's data set as they are: data={options.root}/scenes.yaml; "
+            "to=reconstructor cuts the hands out."
+        )
     if options.format not in _PICTURE_FORMATS:
         raise HandError(
             f"format={options.format} cannot be read as whole pictures; "

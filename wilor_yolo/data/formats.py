@@ -18,6 +18,7 @@ from .ho3d import read_h2o3d, read_ho3d
 from .interhand import read_interhand
 from .mano_labels import ManoModels
 from .raw_hand import CutOptions, RawHand, ReadReport, to_sample
+from .scenes import read_scenes
 
 __all__ = ["FORMATS", "SetOptions", "read_set", "write_set"]
 
@@ -31,6 +32,7 @@ FORMATS = (
     "halpe",
     "hamer-tars",
     "hamer-npz",
+    "scenes",
 )
 
 
@@ -87,6 +89,8 @@ def read_set(options: SetOptions, report: ReadReport) -> Iterator[RawHand]:
         return read_hamer_tars(root, report, options.source, options.filters)
     if options.format == "hamer-npz":
         return read_hamer_npz(root, report, options.images, options.source, options.filters)
+    if options.format == "scenes":
+        return read_scenes(root, report)
     raise HandError(f"format={options.format} is unknown; use one of {', '.join(FORMATS)}.")
 
 

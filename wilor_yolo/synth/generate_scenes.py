@@ -1,7 +1,7 @@
 """Write scenes with people as a YOLO-pose data set for the hand detector.
 
     out/images/<seed>_<number>.jpg     out/labels/<seed>_<number>.txt     out/scenes.yaml
-    out/scenes.json (the settings)
+    out/truth/<seed>_<number>.json (the joints in space)     out/scenes.json (the settings)
 
 Class 0 is a left hand, 1 a right hand, whatever the picture's direction. A picture depends on
 (seed, number), the size and the kinds only, so runs can be cut short, continued and split over
@@ -42,10 +42,11 @@ _Job = tuple[str, int, int, int, tuple[str, ...]]  # folder, seed, number, size,
 
 @dataclass(frozen=True)
 class RenderedScene:
-    """A picture (H, W, 3) uint8 BGR, the text of its label file, and what kind of scene it is."""
+    """A picture (H, W, 3) uint8 BGR, the texts of its label and truth files, its kind."""
 
     image: np.ndarray
     labels: str
+    truth: str
     kind: str
 
 
@@ -75,7 +76,7 @@ def render_scene(
     from .camera_effects import develop, sample_effects
     from .light import sample_lighting
     from .people_render import Stage, render_view
-    from .scene_labels import label_hands, label_lines
+    from .scene_labels import label_hands, label_lines, truth_text
 
     rng = np.random.default_rng((seed, number))
     shape = _SHAPES[int(rng.choice(len(_SHAPES), p=_SHAPE_SHARES))]
@@ -104,7 +105,12 @@ def render_scene(
     rest = 0.1 if rng.random() < _METERED_ON_PEOPLE else 0.5
     metered = np.where(np.isfinite(view.depth), 1.0, rest)
     image = develop(view.image, effects, rng, metered)
-    return RenderedScene(image, label_lines(labels, width, height), scene.kind)
+    return RenderedScene(
+        image,
+        label_lines(labels, width, height),
+        truth_text(labels, scene.intrinsics, scene.kind),
+        scene.kind,
+    )
 
 
 def generate_scenes(
@@ -140,7 +146,7 @@ def generate_scenes(
     require("embreex.rtcore_scene")
     out = Path(out)
     keep_settings(out / _SETTINGS_FILE, {"engine": ENGINE, "size": size, "kinds": list(kinds)})
-    for folder in ("images", "labels"):
+    for folder in ("images", "labels", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     write_text(out / "scenes.yaml", _data_yaml())
     began = time.time()
@@ -177,8 +183,9 @@ def _write_scene(job: _Job) -> int:
     scene = render_scene(seed, number, size, kinds)
     picture = _picture_path(Path(folder), seed, number)
     encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
-    # The label first: a run that is killed in between leaves no picture without its label.
+    # The labels first: a run that is killed in between leaves no picture without them.
     write_text(Path(folder) / "labels" / f"{picture.stem}.txt", scene.labels)
+    write_text(Path(folder) / "truth" / f"{picture.stem}.json", scene.truth)
     write_bytes(picture, encoded.tobytes())
     return len(scene.labels.splitlines())
 

@@ -1,17 +1,19 @@
-"""What can be seen of each hand, and its line in a YOLO-pose label file."""
+"""What can be seen of each hand: its line in a YOLO-pose label file, and its truth in 3D."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..detect.label_files import label_line
+from ..skeleton import RIGHT
 from .people_render import Stage, View
 from .people_scene import SceneHand
 from .raycast import RayScene
 
-__all__ = ["HIDDEN", "OUTSIDE", "VISIBLE", "HandLabel", "label_hands", "label_lines"]
+__all__ = ["HIDDEN", "OUTSIDE", "VISIBLE", "HandLabel", "label_hands", "label_lines", "truth_text"]
 
 OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
 LEAST_VISIBLE = 0.25  # share of a hand that must be seen for a label
@@ -31,6 +33,7 @@ class HandLabel:
         box: (4,) x0, y0, x1, y1 px around what is visible, inside the picture. The middle of the
             first pixel is 0, here and in the keypoints.
         keypoints: (21, 2) px. flags: (21,) OUTSIDE, HIDDEN or VISIBLE.
+        keypoints_3d: (21, 3) metres, camera frame.
         visible: share of the hand's own silhouette that can be seen, 0..1.
     """
 
@@ -38,6 +41,7 @@ class HandLabel:
     box: np.ndarray
     keypoints: np.ndarray
     flags: np.ndarray
+    keypoints_3d: np.ndarray
     visible: float
 
 
@@ -80,7 +84,7 @@ def _label(number, hand, view, intrinsics, rows, columns, visible) -> HandLabel:
     if len(seen):
         box = np.r_[np.minimum(box[:2], seen.min(0)), np.maximum(box[2:], seen.max(0))]
     box = np.clip(box, -0.5, np.array([width, height, width, height]) - 0.5)
-    return HandLabel(hand.side, box, pixels, flags, visible)
+    return HandLabel(hand.side, box, pixels, flags, points, visible)
 
 
 def _silhouette_area(stage: Stage, number: int, intrinsics: np.ndarray) -> float:
@@ -108,3 +112,22 @@ def label_lines(labels: list[HandLabel], width: int, height: int) -> str:
         line = label_line(label.side, label.box + 0.5, keypoints, (width, height))
         lines.append(line + "\n")
     return "".join(lines)
+
+
+def truth_text(labels: list[HandLabel], intrinsics: np.ndarray, kind: str) -> str:
+    """What the label file cannot say, as JSON: the camera and the joints in space.
+
+    `K` (3, 3) px, `kind` of the scene, and of every labelled hand `is_right`, `bbox_xyxy` px,
+    `keypoints_3d` (21, 3) metres in the camera frame, and `visible`, a share. The middle of the
+    first pixel is 0.
+    """
+    hands = [
+        {
+            "is_right": label.side == RIGHT,
+            "bbox_xyxy": np.round(label.box, 2).tolist(),
+            "keypoints_3d": np.round(label.keypoints_3d, 5).tolist(),
+            "visible": round(label.visible, 3),
+        }
+        for label in labels
+    ]
+    return json.dumps({"kind": kind, "K": np.round(intrinsics, 4).tolist(), "hands": hands}) + "\n"
