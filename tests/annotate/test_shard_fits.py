@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ import roma
 import torch
 
 from wilor_yolo.annotate.fitting import FitSettings, HandFitter, Stage
-from wilor_yolo.annotate.shard_fits import fit_shards
+from wilor_yolo.annotate.shard_fits import FOCAL, fit_shards
 from wilor_yolo.cli.main import main
 from wilor_yolo.errors import HandError
 from wilor_yolo.geometry import mirror_points, project
 from wilor_yolo.mano.layer import HandLayer
+from wilor_yolo.metrics.procrustes import align_similarity
 from wilor_yolo.reconstruct.ray import ray_rotation
 from wilor_yolo.samples import HandSample
 from wilor_yolo.shards import iterate_samples, read_shard, write_shards
@@ -118,17 +120,45 @@ def test_measured_joints_stay(tmp_path: Path) -> None:
         assert np.array_equal(old.keypoints_3d, new.keypoints_3d)
 
 
+class Heard(Exception):
+    """What a fitter was given."""
+
+
+class Hears(HandFitter):
+    def __init__(self) -> None:
+        self.batch = 4
+
+    def __call__(self, *given: np.ndarray) -> None:  # type: ignore[override]
+        raise Heard(given[-1])
+
+
+def test_a_reconstructor_is_half_of_the_hint_where_joints_are_guesses(
+    shards: Path, tmp_path: Path
+) -> None:
+    samples = {sample.key: sample for sample in iterate_samples(shards)}
+    guess = samples["right"].keypoints_3d
+    seen = guess * [1, 1, 1.4] + [0, 0, 0.6]  # deeper than the guess
+
+    class Sees:
+        def reconstruct_boxes(self, image, bbox_xyxy, is_right, K):
+            assert K[0, 0] == FOCAL * 191 and bbox_xyxy.shape == (1, 4)
+            found = seen if is_right[0] else mirror_points(seen)
+            return SimpleNamespace(joints=found[None].astype(np.float32))
+
+    with pytest.raises(Heard) as heard:
+        fit_shards(shards, tmp_path, Hears(), reconstructor=Sees())
+    right, left, without = heard.value.args[0]
+    half = (align_similarity(guess[None], seen[None])[0] + seen) / 2
+    assert right == pytest.approx(half, abs=1e-5)
+    assert mirror_points(left) == pytest.approx(half, abs=1e-5)
+    assert without == pytest.approx(seen, abs=1e-5)
+
+    write_shards([measured("m", True)], tmp_path / "in", "real")
+    with pytest.raises(Heard) as heard:
+        fit_shards(tmp_path / "in", tmp_path / "out", Hears(), reconstructor=object())
+
+
 def test_joints_in_a_camera_are_turned_to_the_ray_as_a_hint(tmp_path: Path) -> None:
-    class Heard(Exception):
-        pass
-
-    class Hears(HandFitter):
-        def __init__(self) -> None:
-            self.batch = 2
-
-        def __call__(self, *given: np.ndarray) -> None:  # type: ignore[override]
-            raise Heard(given[-1])
-
     samples = [measured("right", True), measured("left", False)]
     write_shards(samples, tmp_path / "in")
     with pytest.raises(Heard) as heard:

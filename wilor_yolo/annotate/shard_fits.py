@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from ..errors import HandError
+from ..metrics.procrustes import align_similarity
+from ..reconstruct.predictor import HandReconstructor
 from ..samples import EncodedSample, HandSample
 from ..shards import ShardWriter, find_shards, read_shard
 from ..whole_files import write_text
@@ -52,6 +54,7 @@ def fit_shards(
     fitter: HandFitter,
     focal: float = FOCAL,
     confidence: float = FITTED_3D,
+    reconstructor: HandReconstructor | None = None,
     report: Callable[[str], None] = print,
 ) -> ShardFits:
     """Copy shards, with parameters, camera and 3D joints added where a fit is accepted.
@@ -68,6 +71,8 @@ def fit_shards(
         fitter: of the hand model whose parameters are wanted.
         focal: of samples without K, in longer sides of the crop.
         confidence: ``keypoints_3d_confidence`` of a fit; one view does not tell the depth.
+        reconstructor: what it sees is half of the hint where the 3D joints are guesses, and all
+            of it for samples without.
         report: called with a line a shard.
 
     Raises:
@@ -90,7 +95,9 @@ def fit_shards(
         with ShardWriter(out, prefix, _ENDLESS, number) as writer:
             samples = read_shard(path)
             while batch := list(islice(samples, fitter.batch)):
-                for encoded in _fit_batch(batch, fitter, focal, confidence, rows, result):
+                for encoded in _fit_batch(
+                    batch, fitter, focal, confidence, reconstructor, rows, result
+                ):
                     writer.add(encoded)
             # The list first: a shard with its final name is a finished one.
             lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
@@ -113,6 +120,7 @@ def guessed_camera(sample: HandSample, focal: float = FOCAL) -> np.ndarray:
     return np.array([[f, 0, x], [0, f, y], [0, 0, 1]], np.float32)
 
 
+_GUESSED = 0.5  # 3D joints of no more confidence were not measured
 _ENDLESS = 1 << 30  # samples in a shard: as many as there were
 
 
@@ -129,6 +137,7 @@ def _fit_batch(
     fitter: HandFitter,
     focal: float,
     confidence: float,
+    reconstructor: HandReconstructor | None,
     rows: list[dict[str, Any]],
     result: ShardFits,
 ) -> Iterator[EncodedSample]:
@@ -144,7 +153,7 @@ def _fit_batch(
         chosen = [s for s in samples if s is not None and not s.has_parameters]
         cameras = np.stack([guessed_camera(s, focal) if s.K is None else s.K for s in chosen])
         points = np.stack([s.keypoints_2d for s in chosen])
-        hints = np.stack([_hint(s) for s in chosen])
+        hints = np.stack([_hint(s, k, reconstructor) for s, k in zip(chosen, cameras, strict=True)])
         fitted = fitter(points, np.array([s.is_right for s in chosen]), cameras, hints)
     place = {i: number for number, i in enumerate(wanted)}
     for i, (encoded, sample) in enumerate(zip(batch, samples, strict=True)):
@@ -168,17 +177,31 @@ def _fit_batch(
         yield EncodedSample(encoded.key, encoded.jpeg, label)
 
 
-def _hint(sample: HandSample) -> np.ndarray:
+def _hint(
+    sample: HandSample, intrinsics: np.ndarray, reconstructor: HandReconstructor | None
+) -> np.ndarray:
     """The 3D joints (21, 3) as seen along the ray through the landmarks; NaN without them."""
+    joints = sample.keypoints_3d
+    measured = joints is not None and sample.keypoints_3d_confidence > _GUESSED
+    x0, y0, x1, y1 = sample.bbox_xyxy
+    if reconstructor is not None and not measured and x0 < x1 and y0 < y1:
+        seen = reconstructor.reconstruct_boxes(
+            sample.image, sample.bbox_xyxy[None], np.array([sample.is_right]), intrinsics
+        ).joints
+        assert seen is not None  # one box, one hand
+        if joints is None:
+            joints = seen[0]
+        else:
+            joints = ((align_similarity(joints[None], seen) + seen) / 2)[0].astype(np.float32)
     known = sample.keypoints_2d[:, 2] > 0
-    if sample.keypoints_3d is None or not known.any():
+    if joints is None or not known.any():
         return np.full((21, 3), np.nan, np.float32)
     if sample.K is None:  # the guessed camera looks at the hand
-        return sample.keypoints_3d
+        return joints
     points = sample.keypoints_2d[known, :2]
     middle = (points.min(0) + points.max(0)) / 2
     turn = axis_to_ray(torch.from_numpy(middle), torch.from_numpy(sample.K)).numpy()
-    return (sample.keypoints_3d - sample.keypoints_3d.mean(0)) @ turn
+    return (joints - joints.mean(0)) @ turn
 
 
 def _with_fit(

@@ -39,6 +39,12 @@ class ShardsOptions:
         2.0, number(0.1, 100), "focal length of samples without K, in longer sides of the crop"
     )
     confidence: float = key(0.3, number(0, 1), "weight of the fitted 3D joints in training")
+    reconstructor: str | None = key(
+        None,
+        maybe(text),
+        "weights whose view of the joints in space is half of the hint for the depths; "
+        "reconstructor-s.safetensors are the shipped ones",
+    )
     device: str = key("cpu", text, "cpu, cuda:0, ...")
     projection: str = key("full", choice("full", "weak"), "camera of the fit; the paper: weak")
     hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
@@ -61,8 +67,20 @@ def fit_shards_of(args: list[str]) -> int:
     check_model(options)
     from ..annotate.shard_fits import fit_shards
 
+    reconstructor = None
+    if options.reconstructor is not None:
+        from ..reconstruct.predictor import HandReconstructor
+
+        reconstructor = HandReconstructor(
+            options.reconstructor, hand_model=options.hand_model, device=options.device
+        )
     fits = fit_shards(
-        options.source, options.out, make_fitter(options), options.focal, options.confidence
+        options.source,
+        options.out,
+        make_fitter(options),
+        options.focal,
+        options.confidence,
+        reconstructor,
     )
     print(f"{options.out}: {fits}")
     return 1 if any("damaged" in what for what in fits.counts) else 0
