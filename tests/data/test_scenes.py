@@ -43,12 +43,14 @@ def test_mostly_hidden_hands_are_left_out(scenes, tmp_path):
     (tmp_path / "truth").mkdir()
     truth = json.loads(first.read_text())
     hand = {"is_right": True, "bbox_xyxy": [1, 2, 30, 40], "keypoints_3d": [[0, 0, 1.0]] * 21}
-    truth["hands"] = [hand | {"visible": 0.3}, hand | {"visible": 0.9}, hand]
+    behind = hand | {"visible": 1.0, "keypoints_3d": [[0, 0, 1.0]] * 20 + [[0, 0, -0.1]]}
+    truth["hands"] = [hand | {"visible": 0.3}, hand | {"visible": 0.9}, hand, behind]
     (tmp_path / "truth" / "5_000000.json").write_text(json.dumps(truth))
     (tmp_path / "truth" / "5_000001.json").write_text("{")
     report = ReadReport()
     assert len(list(read_set(SetOptions("scenes", str(tmp_path)), report))) == 1
     assert report.left_out["hands mostly hidden"] == 1
+    assert report.left_out["hands that reach behind the camera"] == 1
     assert report.fault_count == 2  # one hand does not say how visible it is, one file is torn
 
 

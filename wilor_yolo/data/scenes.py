@@ -52,13 +52,16 @@ def read_scenes(root: str | Path, report: ReadReport) -> Iterator[RawHand]:
             with report.guard(f"{label}: sample {key}"):
                 if hand["visible"] < LEAST_VISIBLE:
                     raise LeftOut("hands mostly hidden")
+                joints = np.array(hand["keypoints_3d"], np.float64).reshape(21, 3)
+                if (joints[:, 2] <= 0).any():
+                    raise LeftOut("hands that reach behind the camera")
                 raw = RawHand(
                     key=key,
                     source="scenes",
                     label=label,
                     picture=root / "images" / f"{label.stem}.jpg",
                     is_right=bool(hand["is_right"]),
-                    joints_3d=np.array(hand["keypoints_3d"], np.float64).reshape(21, 3),
+                    joints_3d=joints,
                     intrinsics=intrinsics,
                     box=np.array(hand["bbox_xyxy"], np.float64).reshape(4),
                 )
