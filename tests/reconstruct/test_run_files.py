@@ -87,6 +87,23 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
         load_state(path)
 
 
+def test_an_empty_checkpoint_is_refused_in_one_line(tmp_path):
+    (tmp_path / "last.pt").touch()
+    with pytest.raises(WeightsError, match=r"last\.pt cannot be read \(EOFError\); delete it\.$"):
+        load_state(tmp_path / "last.pt")
+
+
+def test_missing_and_unknown_fields_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "last.pt"
+    save_state(path, _state())
+    whole = torch.load(path, weights_only=True)
+    lacking = {name: value for name, value in whole.items() if name != "prior"}
+    for data, field in ((lacking, "prior"), (whole | {"later": 1}, "later")):
+        torch.save(data, path)
+        with pytest.raises(WeightsError, match=f"no training checkpoint of this.*'{field}'.*it.$"):
+            load_state(path)
+
+
 def test_log_grows_columns_and_forgets_the_future(tmp_path):
     log = RunLog(tmp_path / "log.csv")
     log.append({"step": 1, "loss": 0.5})

@@ -104,11 +104,17 @@ def load_state(path: Path) -> TrainState:
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise anything at all
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]  # an empty file: EOFError()
         raise WeightsError(f"checkpoint {path} cannot be read ({reason}); delete it.") from error
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise WeightsError(f"{path} is no training checkpoint of this version; delete it.")
-    return TrainState(**data)
+    try:
+        return TrainState(**data)
+    except TypeError as error:  # fields are missing, or unknown
+        reason = str(error).removeprefix("TrainState.__init__() ")
+        raise WeightsError(
+            f"{path} is no training checkpoint of this version ({reason}); delete it."
+        ) from None
 
 
 class RunLog:
