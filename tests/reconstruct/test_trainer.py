@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from wilor_yolo.reconstruct.priors import save_prior
 from wilor_yolo.reconstruct.run_files import RunLog, load_state
 from wilor_yolo.reconstruct.train_config import TrainConfig
 from wilor_yolo.reconstruct.trainer import ReconstructorTrainer
+from wilor_yolo.reconstruct.validation import SourceErrors
 from wilor_yolo.samples import EncodedSample
 from wilor_yolo.shards import write_shards
 from wilor_yolo.weights_dir import FREE_HAND, shipped
@@ -246,6 +248,26 @@ def test_a_resumed_run_knows_the_best_network_on_disk(place, tmp_path):
     assert (run / "best.safetensors").read_bytes() == before
     (run / "best.safetensors").write_bytes(b"torn")
     assert ReconstructorTrainer(_config(place, run, steps=3)).best == 0.5  # of last.pt
+
+
+def test_the_best_network_is_the_newest_until_a_validation_gives_a_number(
+    place, tmp_path, monkeypatch
+):
+    nothing = SourceErrors(3, *[math.nan] * 5)
+    answers = [nothing, nothing, replace(nothing, error_2d=0.3), nothing]
+    monkeypatch.setattr(
+        "wilor_yolo.reconstruct.trainer.validate", lambda *_, **__: {"test": answers.pop(0)}
+    )
+    config = _config(place, tmp_path / "run", val_pictures=0)
+    trainer = ReconstructorTrainer(config)
+    kept = []
+    for trainer.step in range(1, 5):
+        trainer._validate()
+        kept.append(read_info(config.out + "/best.safetensors"))
+        if trainer.step == 2:  # nor does a run that goes on there know a number
+            assert trainer.best is None
+    assert kept[:2] == [{"step": 1}, {"step": 2}]
+    assert kept[2] == kept[3] == {"step": 3, "score": pytest.approx(30)}
 
 
 def test_a_resumed_run_forgets_later_validations(place, tmp_path):

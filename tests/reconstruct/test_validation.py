@@ -139,3 +139,9 @@ def test_score_ignores_what_a_source_lacks():
         "b": SourceErrors(1, nan, nan, nan, 0.05, nan),
     }
     assert score(errors) == pytest.approx(10 + 4)
+    assert score({"b": errors["b"]}) == pytest.approx(5)
+
+
+def test_errors_without_a_number_are_the_worst_score():
+    nan = float("nan")
+    assert score({"a": SourceErrors(1, nan, nan, nan, nan, nan)}) == float("inf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -365,10 +366,12 @@ class ReconstructorTrainer:
             self.report.pictures(module, self.val_samples, config.val_pictures, self.step)
         reached = score(self.last_errors)
         if self.best is None or reached < self.best:
-            self.best = reached
+            # Until a validation gives a number, the newest network is kept, without a score.
+            known = {"score": reached} if math.isfinite(reached) else {}
+            self.best = known.get("score")
             path = self.out / "best.safetensors"
             with self._writing(path, f"the best network, of step {self.step},", skip=True):
-                save_network(path, module, {"step": self.step, "score": reached})
+                save_network(path, module, {"step": self.step, **known})
 
     # -- small things ----------------------------------------------------------------------------
 

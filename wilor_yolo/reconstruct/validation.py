@@ -64,15 +64,19 @@ class SourceErrors:
 
 
 def score(errors: dict[str, SourceErrors]) -> float:
-    """One number to pick the best network: mean PA-MPJPE in mm + mean 2D error in % of the box."""
+    """One number to pick the best network: mean PA-MPJPE in mm + mean 2D error in % of the box.
+
+    What no source knows is left out; inf if nothing is left.
+    """
     parts = []
     for values in (
         [e.pa_mpjpe for e in errors.values()],
         [100 * e.error_2d for e in errors.values()],
     ):
         finite = [v for v in values if math.isfinite(v)]
-        parts.append(sum(finite) / len(finite) if finite else 0.0)
-    return sum(parts)
+        if finite:
+            parts.append(sum(finite) / len(finite))
+    return sum(parts) if parts else math.inf
 
 
 @torch.inference_mode()
