@@ -181,6 +181,23 @@ def test_loader_picks_up_new_shards_at_the_boundary(tmp_path, make_hand):
     batches.close()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_resume_at_the_boundary_has_the_new_shards_too(tmp_path, make_hand, workers):
+    write_shards([make_hand(f"x{i}", i) for i in range(4)], tmp_path, "m")
+    store = SampleStore([DataGroup(str(tmp_path))])
+    loader = _loader(store, rescan_steps=3, workers=workers)
+    batches = loader.batches(0)
+    next(batches)
+    write_shards([make_hand(f"y{i}", i) for i in range(4)], tmp_path, "n")
+    for _ in range(2):
+        next(batches)
+    saved = loader.store_at(3).shards  # by a checkpoint after the third step
+    whole = [next(batches).keys for _ in range(3)]
+    batches.close()
+    resumed = _loader(SampleStore(store.groups, saved), rescan_steps=3, workers=workers)
+    assert _keys(resumed, 3, 3) == whole and any("/y" in key for key in whole[0])
+
+
 def test_damaged_sample_is_named(tmp_path, make_hand):
     good = make_hand("good").encode()
     write_shards([EncodedSample("bad", good.jpeg[:30], good.label)], tmp_path)

@@ -76,10 +76,13 @@ class BatchLoader:
     def batches(self, first_step: int) -> Generator[HandBatch, None, None]:
         """Batches of steps `first_step`, `first_step` + 1, ..."""
         if self._workers == 0:
-            step = first_step
+            step, job = first_step, self._job(first_step, first_step)
             while True:
-                yield self._job(step, first_step)()
+                batch = job()
                 step += 1
+                # Planned a step ahead, as with threads: a checkpoint knows the next step's shards.
+                job = self._job(step, first_step)
+                yield batch
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="batch")
         waiting: deque[Future[HandBatch]] = deque()
         step = first_step
