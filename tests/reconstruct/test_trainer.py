@@ -393,6 +393,24 @@ def test_a_step_with_bad_numbers_is_skipped(place, tmp_path, capsys):
     assert ".tar)" in said
 
 
+def test_skipped_steps_do_not_lower_the_logged_means(place, tmp_path):
+    class Poisoned(ReconstructorTrainer):
+        def _train_step(self, batch):
+            if self.step % 2:
+                batch.crops[:] = float("nan")
+            taken.append(super()._train_step(batch))
+            return taken[-1]
+
+    taken: list[dict[str, float]] = []
+    config = _config(place, tmp_path / "run", steps=4, on_bad="skip", val=[])
+    Poisoned(config).fit()
+    rows = RunLog(tmp_path / "run" / "log.csv").rows()
+    assert [row["step"] for row in rows] == ["2", "4"] and taken[1] == taken[3] == {}
+    for row, numbers in zip(rows, (taken[0], taken[2]), strict=True):
+        for name in ("loss", "judge", "gradient"):
+            assert float(row[name]) == pytest.approx(numbers[name])
+
+
 def test_skipping_has_an_end(place, tmp_path):
     class Poisoned(ReconstructorTrainer):
         def _train_step(self, batch):

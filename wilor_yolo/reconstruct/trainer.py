@@ -191,7 +191,7 @@ class ReconstructorTrainer:
             f"{len(self.store)} samples {self.store.sizes}, from step {self.step}"
         )
         batches = loader.batches(self.step)
-        sums: dict[str, float] = defaultdict(float)
+        numbers: dict[str, list[float]] = defaultdict(list)  # skipped steps add none
         saved = validated = logged = time.perf_counter()
         session_crops, session_seconds, last_logged = 0, 0.0, self.step
         try:
@@ -199,14 +199,14 @@ class ReconstructorTrainer:
                 began = time.perf_counter()
                 batch = next(batches)
                 for name, value in self._train_step(batch).items():
-                    sums[name] += value
+                    numbers[name].append(value)
                 took, stopped = self._agreement.tick(time.perf_counter() - began, stop.requested)
                 self.seconds += took
                 session_seconds += took
                 session_crops += len(batch.keys) * self.fabric.world_size
                 if self.step % config.log_steps == 0:
                     count = self.step - last_logged
-                    means = {name: value / count for name, value in sums.items()}
+                    means = {name: sum(found) / len(found) for name, found in numbers.items()}
                     crops = count * config.batch_size * self.fabric.world_size
                     speed = crops / max(time.perf_counter() - logged, 1e-9)
                     self.report.trained(
@@ -217,7 +217,7 @@ class ReconstructorTrainer:
                         rate=self._optimiser.param_groups[-1]["lr"],
                         crops_per_second=speed,
                     )
-                    sums.clear()
+                    numbers.clear()
                     logged, last_logged = time.perf_counter(), self.step
                 now = time.perf_counter()
                 if now - validated > config.validate_minutes * 60:
