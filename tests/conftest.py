@@ -41,6 +41,7 @@ class BlobDetector:
 
     def __init__(self, model: Any = None) -> None:
         self.model, self.names = model, {0: "left", 1: "right"}
+        self.image_size = 416
         self.seen: list[tuple[list[tuple[int, ...]], dict[str, Any]]] = []
 
     def predict(self, source: Any, **settings: Any) -> list[Any]:

@@ -88,6 +88,15 @@ def test_settings_reach_the_detector(blobs: Any, painter: Any, tiny_reconstructo
     assert (settings["conf"], settings["imgsz"], settings["iou"]) == (0.42, 256, 0.6)
 
 
+def test_pictures_are_looked_at_in_the_size_the_detector_was_trained_at(
+    blobs: Any, painter: Any, tiny_reconstructor: Path
+) -> None:
+    pipeline = HandPipeline(None, tiny_reconstructor)
+    pipeline.detector.image_size = 352
+    HandPipeline(pipeline.detector, tiny_reconstructor)(painter([]))
+    assert blobs[0].seen[0][1]["imgsz"] == 352
+
+
 def test_camera_default_given_and_one_a_picture(pipeline: HandPipeline, painter: Any) -> None:
     picture = painter([RIGHT_BOX])
     default = pipeline(picture)
@@ -223,15 +232,27 @@ def test_a_tracked_hand_keeps_its_side_when_a_crop_seems_another(
     assert plain[3].is_right.tolist() != plain[2].is_right.tolist()
 
 
-def test_a_second_tracked_stream_ends_the_first(
-    pipeline: HandPipeline, painter: Any, write_video: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("shared", ["pipeline", "detector", "nothing"])
+def test_a_second_tracked_stream_of_a_detector_ends_the_first(
+    shared: str,
+    pipeline: HandPipeline,
+    painter: Any,
+    write_video: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("wilor_yolo.pipeline.can_track", lambda: True)
     path = write_video(_clip(painter))
-    first, second = pipeline.stream(path), pipeline.stream(path)
+    other = pipeline
+    if shared != "pipeline":
+        detector = pipeline.detector if shared == "detector" else None
+        other = HandPipeline(detector, pipeline.reconstructor)
+    first, second = pipeline.stream(path), other.stream(path)
     next(first), next(second)
-    with pytest.raises(HandError, match="a HandPipeline for each"):
-        next(first)
+    if shared == "nothing":
+        assert len(list(first)) == 5
+    else:
+        with pytest.raises(HandError, match="a HandDetector of its own"):
+            next(first)
     assert len(list(second)) == 5
 
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from . import devices
-from .detect.working_point import CONFIDENCE, IMAGE_SIZE, IOU
+from .detect.working_point import CONFIDENCE, IOU
 from .errors import HandError
 from .hands import Hands
 from .images import read_image
@@ -58,7 +59,7 @@ class HandPipeline:
         device: torch device of both networks, such as ``"cpu"``, ``"cuda:0"``, ``0`` or ``"auto"``;
             an exported reconstructor runs on the CPU, a `HandReconstructor` where it was made.
         conf: lowest detector score of a hand, 0 to 1.
-        imgsz: longer side of the picture the detector sees, px.
+        imgsz: longer side of the picture the detector sees, px; by default what it was trained at.
         iou: overlap (intersection over union) above which two boxes count as one hand.
 
     Raises:
@@ -76,7 +77,7 @@ class HandPipeline:
         hand_length: float | None = None,
         device: str | int = "cpu",
         conf: float = CONFIDENCE,
-        imgsz: int = IMAGE_SIZE,
+        imgsz: int | None = None,
         iou: float = IOU,
     ) -> None:
         # Late: importing the pipeline must not cost loading two frameworks.
@@ -104,10 +105,9 @@ class HandPipeline:
         self.reconstructor = reconstructor
         self.hand_length = hand_length
         self.conf = conf
-        self.imgsz = imgsz
+        self.imgsz = detector.image_size if imgsz is None else imgsz
         self.iou = iou
         self.device = torch_device
-        self._tracked: SideVote | None = None  # of the tracked stream that began last
 
     @overload  # a str is a Sequence too, of what no picture is
     def __call__(  # type: ignore[overload-overlap]
@@ -153,7 +153,7 @@ class HandPipeline:
 
         With tracking a hand keeps its `track_id`, and its side is the one its track was most
         often and most surely seen as so far: a hand does not change sides at a single frame. One
-        tracked stream at a time; a second one needs a pipeline of its own.
+        tracked stream at a time; a second one needs a pipeline with a detector of its own.
 
         Args:
             source: video file, or number of a camera.
@@ -166,7 +166,7 @@ class HandPipeline:
         Raises:
             ImageError: the video cannot be read.
             HandError: tracking was asked for and `lap` is missing; another tracked stream of this
-                pipeline began before this one ended.
+                detector began before this one ended.
         """
         video = find_source(source)
         if isinstance(video, Pictures):
@@ -176,7 +176,7 @@ class HandPipeline:
         follow = can_track() if track is None else track
         vote = SideVote()
         if follow:
-            self._tracked = vote
+            _last_tracked[self.detector] = vote
         # Ultralytics resets its tracker when told not to persist: at the first frame only.
         persist = False
         for frame in read_frames(video, stride=stride, max_frames=max_frames):
@@ -187,9 +187,10 @@ class HandPipeline:
                 result = self.detect([frame.image])[0]
                 yield frame, self.reconstructor.reconstruct(result, K, hand_length=self.hand_length)
                 continue
-            if self._tracked is not vote:  # the detector has one tracker
+            if _last_tracked.get(self.detector) is not vote:
                 raise HandError(
-                    "another tracked stream of this pipeline began; make a HandPipeline for each."
+                    "another tracked stream of this detector began; make for each a HandPipeline "
+                    "with a HandDetector of its own."
                 )
             tracked: Any = self.detector.track(
                 frame.image, persist=persist, tracker=tracker, **self._settings()
@@ -288,6 +289,11 @@ class SideVote:
         if votes[LEFT] == votes[RIGHT]:
             return side
         return LEFT if votes[LEFT] > votes[RIGHT] else RIGHT
+
+
+# Detector -> vote of the tracked stream that began last. A detector has one tracker, which all
+# pipelines it was given to would share.
+_last_tracked: WeakKeyDictionary[Any, SideVote] = WeakKeyDictionary()
 
 
 def _picture(source: _Picture) -> np.ndarray:

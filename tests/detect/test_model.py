@@ -22,6 +22,7 @@ from wilor_yolo.detect.model import HandDetector
 from wilor_yolo.detect.presets import MODEL_YAMLS, read_model_yaml, training_preset
 from wilor_yolo.detect.trainer import HandTrainer
 from wilor_yolo.detect.validator import HandValidator
+from wilor_yolo.detect.working_point import IMAGE_SIZE
 from wilor_yolo.errors import HandError, WeightsError
 from wilor_yolo.pipeline import HandPipeline
 from wilor_yolo.weights_dir import shipped
@@ -462,3 +463,11 @@ def test_the_sample_set_is_found_by_name_and_read(trained: Path, monkeypatch, tm
     detector = HandDetector(trained / "weights" / "best.pt")
     metrics = detector.val(data="hand-sample.yaml", imgsz=96, plots=False, verbose=False)
     assert metrics.nt_per_class.sum() >= 6
+
+
+def test_a_file_says_what_size_it_was_trained_at(tiny_detector):
+    assert HandDetector().image_size == IMAGE_SIZE  # the shipped one
+    assert HandDetector("yolo11n-hand-pose.yaml").image_size == IMAGE_SIZE  # says nothing
+    detector = HandDetector(tiny_detector)
+    detector.overrides["imgsz"] = [320, 640]
+    assert detector.image_size == 640

@@ -34,8 +34,11 @@ class BenchOptions:
         "what runs the reconstructor",
         "what the file is made for",
     )
-    imgsz: int = key(
-        IMAGE_SIZE, whole(32, 8192), "longer side of the picture the detector sees, px"
+    imgsz: int | None = key(
+        None,
+        maybe(whole(32, 8192)),
+        "longer side of the picture the detector sees, px",
+        "what it was trained at",
     )
     device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
     rounds: int = key(30, whole(1), "timed repetitions, after five to warm up")
@@ -145,17 +148,18 @@ def run(args: list[str]) -> int:
         hand_model=options.hand_model,
         reconstructor_backend=options.reconstructor_backend,
         device=device,
+        imgsz=options.imgsz,
     )
     speed = measure_chain(
         pipeline.detector,
         pipeline.reconstructor,
         image,
-        imgsz=options.imgsz,
+        imgsz=pipeline.imgsz,
         rounds=options.rounds,
         device=device,
     )
     height, width = image.shape[:2]
-    print(f"{path.name}, {width}x{height} px, {speed.hands} hands, detector at {options.imgsz} px")
+    print(f"{path.name}, {width}x{height} px, {speed.hands} hands, detector at {pipeline.imgsz} px")
     print(f"device         {device}, {torch.get_num_threads()} CPU threads")
     print(f"detect         {speed.detect:8.1f} ms")
     print(f"reconstruct    {speed.reconstruct:8.1f} ms, {pipeline.reconstructor.backend}")

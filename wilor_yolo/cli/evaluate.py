@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..detect.working_point import IMAGE_SIZE
 from . import evaluate_detection, evaluate_sets
 from .evaluate_sets import progress
 from .keys import describe_keys, key, maybe, read_keys, text, whole
@@ -34,8 +33,11 @@ class ChainOptions:
     detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
     reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
     hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
-    imgsz: int = key(
-        IMAGE_SIZE, whole(32, 8192), "longer side of the picture the detector sees, px"
+    imgsz: int | None = key(
+        None,
+        maybe(whole(32, 8192)),
+        "longer side of the picture the detector sees, px",
+        "what it was trained at",
     )
     device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
 

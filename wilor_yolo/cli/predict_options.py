@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..detect.working_point import CONFIDENCE, IMAGE_SIZE, IOU
+from ..detect.working_point import CONFIDENCE, IOU
 from ..errors import HandError
 from ..weights_dir import or_shipped
 from .keys import choice, choices, key, maybe, number, numbers, text, whole, yes_no
@@ -48,8 +48,11 @@ class PredictOptions:
     )
     hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
     conf: float = key(CONFIDENCE, number(0, 1), "lowest score of a hand")
-    imgsz: int = key(
-        IMAGE_SIZE, whole(32, 8192), "longer side of the picture the detector sees, px"
+    imgsz: int | None = key(
+        None,
+        maybe(whole(32, 8192)),
+        "longer side of the picture the detector sees, px",
+        "what it was trained at",
     )
     iou: float = key(IOU, number(0, 1), "overlap above which two boxes are one hand")
     device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")

@@ -66,6 +66,12 @@ class HandDetector(YOLO):
             raise WeightsError(f"{path} is a {self.task} model; a hand detector is a pose model")
 
     @property
+    def image_size(self) -> int:
+        """Longer side of the pictures it was trained on, px; `IMAGE_SIZE` if the file is silent."""
+        size = self.overrides.get("imgsz", IMAGE_SIZE)
+        return max(size) if isinstance(size, (list, tuple)) else int(size)
+
+    @property
     def task_map(self) -> dict[str, dict[str, Any]]:
         """The stock map with our trainer, validator and predictor for "pose"."""
         stock = super().task_map
