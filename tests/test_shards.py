@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 
 import numpy as np
@@ -14,6 +15,7 @@ from wilor_yolo.shards import (
     hash_shards,
     iterate_samples,
     read_shard,
+    remove_abandoned,
     write_shards,
 )
 
@@ -113,3 +115,15 @@ def test_hash_follows_content(tmp_path):
     same = write_shards([make_sample("a", 1)], tmp_path / "2")
     other = write_shards([make_sample("a", 2)], tmp_path / "3")
     assert hash_shards(first) == hash_shards(same) != hash_shards(other)
+
+
+def test_only_abandoned_shards_are_removed(tmp_path):
+    old, new, other = (
+        tmp_path / f"{name}.tmp" for name in ("a-000000.tar.1", "a-000000.tar.2", "a-000001.tar.1")
+    )
+    for path in (old, new, other):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    os.utime(other, (1, 1))
+    remove_abandoned(tmp_path, "a-000000.tar")
+    assert sorted(tmp_path.iterdir()) == [new, other]

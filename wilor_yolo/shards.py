@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import tarfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,14 +23,17 @@ from wilor_yolo.samples import EncodedSample, HandSample
 __all__ = [
     "SAMPLES_PER_SHARD",
     "ShardWriter",
+    "ends_well",
     "find_shards",
     "hash_shards",
     "iterate_samples",
     "read_shard",
+    "remove_abandoned",
     "write_shards",
 ]
 
 SAMPLES_PER_SHARD = 1000
+_ABANDONED = 3600.0  # seconds since anybody wrote to an unfinished shard
 
 
 class ShardWriter:
@@ -116,6 +120,19 @@ class ShardWriter:
         self._number += 1
 
 
+def remove_abandoned(folder: Path, name: str) -> None:
+    """Remove the unfinished copies of shard `name` that killed runs left in a folder.
+
+    One that was written to in the last hour may belong to a run that is alive, and stays.
+    """
+    for unfinished in folder.glob(f"{name}.*.tmp"):
+        try:
+            if time.time() - unfinished.stat().st_mtime > _ABANDONED:
+                unfinished.unlink()
+        except FileNotFoundError:  # its run has just finished it
+            continue
+
+
 def write_shards(
     samples: Iterable[HandSample | EncodedSample],
     folder: str | Path,
@@ -182,7 +199,7 @@ def read_shard(path: str | Path, strict: bool = False) -> Iterator[EncodedSample
                 # tarfile remembers every member it has seen; we never go back.
                 tar.members = []  # type: ignore[attr-defined]  # typeshed leaves it out
         # A cut exactly between two members looks like a good end to tarfile.
-        if not _ends_well(path):
+        if not ends_well(path):
             raise tarfile.ReadError("the end marker is missing")
     except (tarfile.TarError, OSError) as error:
         if isinstance(error, FileNotFoundError):
@@ -218,7 +235,10 @@ def hash_shards(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _ends_well(path: Path) -> bool:
+def ends_well(path: Path) -> bool:
+    """Whether a shard has its end mark: one that was cut off while it was copied has not."""
+    if path.stat().st_size < 1024:
+        return False
     with open(path, "rb") as handle:
         handle.seek(-1024, os.SEEK_END)
         return not any(handle.read())

@@ -195,3 +195,19 @@ def test_wrong_places(shards: Path, tmp_path: Path, capsys) -> None:
     odd.write_bytes((shards / "real-000000.tar").read_bytes())
     with pytest.raises(HandError, match="rename it"):
         fit_shards(odd, tmp_path / "out", HandFitter(settings=FitSettings(stages=STAGES)))
+
+
+def test_shards_are_checked_before_the_first_is_fitted(shards: Path, tmp_path: Path) -> None:
+    (whole,) = shards.glob("*.tar")
+    for part in ("a", "b"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / whole.name).write_bytes(whole.read_bytes())
+    with pytest.raises(HandError, match="have one name"):
+        fit_shards(str(tmp_path / "*" / "*.tar"), tmp_path / "out", Hears())
+    (tmp_path / "a" / whole.name).write_bytes(whole.read_bytes()[:60_000])
+    with pytest.raises(HandError, match="is torn"):
+        fit_shards(tmp_path / "a", tmp_path / "out", Hears())
+    (tmp_path / "a" / whole.name).write_bytes(b"")
+    with pytest.raises(HandError, match="is torn"):
+        fit_shards(tmp_path / "a", tmp_path / "out", Hears())
+    assert not (tmp_path / "out").exists()

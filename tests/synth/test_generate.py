@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -31,6 +32,7 @@ def test_killed_run_is_taken_up_again(tmp_path, monkeypatch):
     # What a hard kill leaves behind.
     torn = tmp_path / "crops-000001.tar.99999.tmp"
     torn.write_bytes(b"half a shard")
+    os.utime(torn, (1, 1))  # long ago
     first = (tmp_path / "crops-000000.tar").read_bytes()
 
     monkeypatch.setattr(generate, "sample_crop", lambda *a: (calls.append(a[1]), real(*a))[1])

@@ -17,7 +17,7 @@ from ..errors import HandError
 from ..metrics.procrustes import align_similarity
 from ..reconstruct.predictor import HandReconstructor
 from ..samples import EncodedSample, HandSample
-from ..shards import ShardWriter, find_shards, read_shard
+from ..shards import ShardWriter, ends_well, find_shards, read_shard, remove_abandoned
 from ..whole_files import write_text
 from .first_guess import axis_to_ray
 from .fitted import ACCEPTED, FittedHands
@@ -76,22 +76,21 @@ def fit_shards(
         report: called with a line a shard.
 
     Raises:
-        HandError: no shards there, or `out` is where they lie.
+        HandError: no shards there, a torn one, two of one name, or `out` is where they lie.
     """
     shards = find_shards(source)
     if not shards:
         raise HandError(f"{source}: no shards; give a folder that holds .tar files.")
     out = Path(out)
+    _check_shards(shards, out)
     result = ShardFits()
     for path in shards:
-        target = out / path.name
-        if path.resolve() == target.resolve():
-            raise HandError(f"out={out} is where the shards lie; give another folder.")
-        if target.exists():
+        if (out / path.name).exists():
             result.counts["shards done before"] += 1
             continue
         rows: list[dict[str, Any]] = []
         prefix, number = _name(path)
+        remove_abandoned(out, path.name)
         with ShardWriter(out, prefix, _ENDLESS, number) as writer:
             samples = read_shard(path)
             while batch := list(islice(samples, fitter.batch)):
@@ -102,8 +101,6 @@ def fit_shards(
             # The list first: a shard with its final name is a finished one.
             lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
             write_text(out / f"{path.stem}.fits.jsonl", lines)
-        for torn in out.glob(f"{path.name}.*.tmp"):
-            torn.unlink(missing_ok=True)  # of a run that was killed
         report(f"{path.name}: {result}")
     return result
 
@@ -122,6 +119,23 @@ def guessed_camera(sample: HandSample, focal: float = FOCAL) -> np.ndarray:
 
 _GUESSED = 0.5  # 3D joints of no more confidence were not measured
 _ENDLESS = 1 << 30  # samples in a shard: as many as there were
+
+
+def _check_shards(shards: list[Path], out: Path) -> None:
+    """Before hours of work, not after: shards are whole and have places of their own in `out`."""
+    seen: dict[str, Path] = {}
+    for path in shards:
+        _name(path)
+        if path.resolve() == (out / path.name).resolve():
+            raise HandError(f"out={out} is where the shards lie; give another folder.")
+        if path.name in seen:
+            raise HandError(
+                f"{path} and {seen[path.name]} have one name; fit each folder by itself, with an "
+                "out= of its own."
+            )
+        seen[path.name] = path
+        if not ends_well(path):  # its lost end would be lost in the copy for good
+            raise HandError(f"{path} is torn; make this shard again.")
 
 
 def _name(path: Path) -> tuple[str, int]:

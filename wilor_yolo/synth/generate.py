@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import HandError
-from ..shards import SAMPLES_PER_SHARD, ShardWriter
+from ..shards import SAMPLES_PER_SHARD, ShardWriter, remove_abandoned
 from .background import Photos
 from .crop_scene import sample_crop
 from .hand_mesh import FineHand
@@ -148,8 +148,7 @@ def _engine(settings: CropSettings) -> tuple[FineHand, Photos | None]:
 def _make_shard(job: tuple, report: Callable[[str], None] | None = None) -> tuple[int, int]:
     out, settings, number, samples, per_shard = job
     hand, photos = _engine(settings)
-    for torn in out.glob(f"{PREFIX}-{number:06d}.tar.*.tmp"):
-        torn.unlink(missing_ok=True)  # of a run that was killed
+    remove_abandoned(out, f"{PREFIX}-{number:06d}.tar")
     with ShardWriter(out, PREFIX, samples, first_shard=number) as writer:
         last = time.perf_counter()
         for i in range(samples):
