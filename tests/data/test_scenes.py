@@ -47,11 +47,14 @@ def test_mostly_hidden_hands_are_left_out(scenes, tmp_path):
     truth["hands"] = [hand | {"visible": 0.3}, hand | {"visible": 0.9}, hand, behind]
     (tmp_path / "truth" / "5_000000.json").write_text(json.dumps(truth))
     (tmp_path / "truth" / "5_000001.json").write_text("{")
+    del truth["K"]
+    (tmp_path / "truth" / "5_000002.json").write_text(json.dumps(truth))
     report = ReadReport()
     assert len(list(read_set(SetOptions("scenes", str(tmp_path)), report))) == 1
     assert report.left_out["hands mostly hidden"] == 1
     assert report.left_out["hands that reach behind the camera"] == 1
-    assert report.fault_count == 2  # one hand does not say how visible it is, one file is torn
+    # One hand does not say how visible it is, one file is torn, one has no camera.
+    assert report.fault_count == 3
 
 
 def test_a_folder_without_truth_is_named(tmp_path):

@@ -39,13 +39,11 @@ def read_scenes(root: str | Path, report: ReadReport) -> Iterator[RawHand]:
             f"{root / 'truth'} holds no scenes; make them with wilor-yolo synth scenes out={root}."
         )
     for label in files:
-        truth = None
+        hands: list = []
         with report.guard(str(label)):
             truth = read_json_file(label)
             intrinsics = np.array(truth["K"], np.float64).reshape(3, 3)
             hands = list(truth["hands"])
-        if truth is None:
-            continue
         for number, hand in enumerate(hands):
             raw = None
             key = sample_key("scenes", label.stem, number)
