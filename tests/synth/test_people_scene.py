@@ -7,7 +7,8 @@ from wilor_yolo.skeleton import LEFT, RIGHT
 from wilor_yolo.synth.arm_gestures import GESTURES
 from wilor_yolo.synth.body import load_body
 from wilor_yolo.synth.people import make_person
-from wilor_yolo.synth.people_scene import KINDS, _is_free, sample_scene
+from wilor_yolo.synth.people_scene import KINDS, _is_free, _without_hands, sample_scene
+from wilor_yolo.synth.pieces import NO_HAND
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -54,12 +55,26 @@ def test_no_hands_in_close_ups_without_hands():
                 assert (piece.hand == -1).all()
 
 
+def test_faces_without_hands_keep_eyes_and_hair():
+    rng = np.random.default_rng(3)
+    goals = {LEFT: GESTURES["hold_phone"], RIGHT: GESTURES["hold_round"]}
+    person = make_person(load_body(), rng, goals)
+    held = [piece for piece in person.pieces if piece.hand is None]
+    left = _without_hands(person)
+    assert held and len(left.pieces) == len(person.pieces) - len(held)
+    eyes = np.linalg.norm(
+        np.concatenate([p.vertices for p in left.pieces[-2:]]) - person.eyes, axis=1
+    )
+    assert eyes.min() < 0.05 and not left.keypoints
+    assert not any((piece.hand != NO_HAND).any() for piece in left.pieces)
+
+
 def test_touching_hands_are_close_together():
     for seed in range(6):
         scene = sample_scene(np.random.default_rng(seed), 320, 320, ["touching"])
         one, other = (hand.keypoints for hand in scene.hands)
         gaps = np.linalg.norm(one[:, None] - other[None], axis=2)
-        assert gaps.min() < 0.35
+        assert gaps.min() < 0.2
 
 
 def test_cameras_from_any_side_look_past_the_body():

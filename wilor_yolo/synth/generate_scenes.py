@@ -27,7 +27,7 @@ from .people_scene import KINDS, sample_scene
 
 __all__ = ["RenderedScene", "ScenesWritten", "generate_scenes", "render_scene"]
 
-ENGINE = 2  # raise when the same seed makes other pictures than before
+ENGINE = 3  # raise when the same seed makes other pictures than before
 _SETTINGS_FILE = "scenes.json"
 _SHAPES = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 0.5625))  # of the larger side
 _SHAPE_SHARES = (0.5, 0.25, 0.15, 0.10)
@@ -153,7 +153,7 @@ def generate_scenes(
     todo = [
         (str(out), seed, number, size, tuple(kinds))
         for number in range(start, start + count)
-        if not _picture_path(out, seed, number).exists()
+        if not _is_done(out, seed, number)
     ]
     hands = 0
     for done, found in enumerate(_run(todo, workers), start=1):
@@ -176,6 +176,14 @@ def _picture_path(out: Path, seed: int, number: int) -> Path:
     return out / "images" / f"{seed}_{number:06d}.jpg"
 
 
+def _truth_path(out: Path, seed: int, number: int) -> Path:
+    return out / "truth" / f"{seed}_{number:06d}.json"
+
+
+def _is_done(out: Path, seed: int, number: int) -> bool:
+    return all(path(out, seed, number).exists() for path in (_picture_path, _truth_path))
+
+
 @one_thread()
 def _write_scene(job: _Job) -> int:
     """Render and write one scene; returns its number of labelled hands."""
@@ -185,7 +193,7 @@ def _write_scene(job: _Job) -> int:
     encoded = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     # The labels first: a run that is killed in between leaves no picture without them.
     write_text(Path(folder) / "labels" / f"{picture.stem}.txt", scene.labels)
-    write_text(Path(folder) / "truth" / f"{picture.stem}.json", scene.truth)
+    write_text(_truth_path(Path(folder), seed, number), scene.truth)
     write_bytes(picture, encoded.tobytes())
     return len(scene.labels.splitlines())
 

@@ -14,7 +14,7 @@ from .clothes import dress, sample_outfit, skin_tone
 from .heads import head_pieces, paint_skin, sample_head_style
 from .held_objects import carried_box, held_object, wrist_band
 from .person_pose import pose_person
-from .pieces import Piece
+from .pieces import NO_HAND, Piece
 
 __all__ = ["Person", "make_person"]
 
@@ -28,7 +28,7 @@ class Person:
     """A dressed, posed person.
 
     Attributes:
-        pieces: meshes; `hand` of the skin's faces is a side.
+        pieces: meshes; `hand` of the skin's faces is a side, of what the hands hold or wear None.
         keypoints: side to (21, 3) of every hand that is not in a pocket.
         palms: side to (3,), where the palm looks.
         eyes: (3,) between the eyes. chest: (3,). floor: height of the soles. gaze: (3,).
@@ -99,7 +99,11 @@ def make_person(
     skin = paint_skin(model, tone, style, rng)
     pieces = dress(model, shape, body, outfit, skin, rng, hidden, has_head)
     if has_head:
-        pieces += head_pieces(model, shape, body, style, rng)
+        # Marked as no hand, unlike held things: they belong to the body.
+        pieces += [
+            replace(piece, hand=np.full(len(piece.faces), NO_HAND))
+            for piece in head_pieces(model, shape, body, style, rng)
+        ]
         if is_mannequin:
             pieces[-1] = replace(pieces[-1], albedo=np.tile(tone, (len(pieces[-1].vertices), 1)))
     keypoints, palms = {}, {}

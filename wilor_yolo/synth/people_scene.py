@@ -171,7 +171,7 @@ def _random_person(
 
 
 def _yaw_toward_camera(rng: np.random.Generator) -> np.ndarray:
-    """Direction (2,) a person looks in; the camera is at -y. A sixth show their back."""
+    """Direction (2,) a person looks in; the camera is at -y. An eighth show their back."""
     yaw = rng.uniform(-np.pi, np.pi) if rng.random() < 0.25 else rng.normal(0, 0.6)
     return np.array([np.sin(yaw), -np.cos(yaw)])
 
@@ -419,7 +419,7 @@ def _no_hands(model, rng, width, height, kind):
 
 
 def _without_hands(person: Person) -> Person:
-    """The same person with both hands and all they hold left out; seen in close-ups only."""
+    """The same person with both hands and all they hold or wear left out; in close-ups only."""
     pieces = []
     for piece in person.pieces:
         if piece.hand is None:
