@@ -146,6 +146,8 @@ def require_bgr(image: np.ndarray) -> None:
     Raises:
         HandError: the picture is not (H, W, 3) uint8.
     """
+    if not isinstance(image, np.ndarray):  # None: what cv2.imread gives for a missing file
+        raise HandError(f"expected a BGR picture (H, W, 3) of uint8, got {type(image).__name__}.")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise HandError(
             f"expected a BGR picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}; "

@@ -55,7 +55,7 @@ _PER_HAND = (
 
 @dataclass(frozen=True, eq=False)
 class Hands:
-    """N hands of one picture. Fields after `image_size` are None until reconstruction.
+    """N hands of one picture. Fields from `vertices` on are None until reconstruction.
 
     Attributes:
         bbox_xyxy: (N, 4) px.

@@ -182,6 +182,14 @@ def test_no_hands(reconstructor, picture):
     assert len(reconstructor.reconstruct_boxes(picture, np.zeros((0, 4)), np.zeros(0))) == 0
 
 
+def test_a_picture_without_hands_is_the_same_alone_and_among_others(reconstructor, picture):
+    empty, full = _result(picture, BOXES[:0], SIDES[:0]), _result(picture)
+    alone = reconstructor.reconstruct(empty)
+    among = reconstructor.reconstruct([full, empty, full])
+    assert [len(hands) for hands in among] == [3, 0, 3]
+    assert among[1].reconstructed == alone.reconstructed and among[1].K is alone.K is None
+
+
 def test_results_without_keypoints_or_of_other_kinds_of_them(reconstructor, picture):
     for keypoints in (None, SimpleNamespace(data=torch.zeros(3, 17, 3))):
         result = _result(picture)
@@ -383,8 +391,23 @@ def test_wrong_arguments_are_refused(reconstructor, picture, tmp_path):
         reconstructor.reconstruct(_result(picture) for _ in range(2))
     persons = _result(picture)
     persons.names = {0: "person"}
-    with pytest.raises(HandError, match="1 classes"):
+    with pytest.raises(HandError, match="person, 1 in all"):
         reconstructor.reconstruct(persons)
+    swapped = _result(picture)
+    swapped.names = {0: "Right hand", 1: "Left hand"}
+    with pytest.raises(HandError, match="not left"):
+        reconstructor.reconstruct(swapped)
+    classified = _result(picture)
+    classified.boxes = None
+    with pytest.raises(HandError, match="no boxes"):
+        reconstructor.reconstruct(classified)
+    with pytest.raises(HandError, match="got NoneType"):
+        reconstructor.reconstruct_boxes(None, BOXES, SIDES)
+    with pytest.raises(HandError, match=r"\(N, 4\)"):
+        reconstructor.reconstruct_boxes(picture, np.tile(BOXES, (1, 2))[:, :6], SIDES)
+    for K in ("abc", [[1, 2], [3]]):
+        with pytest.raises(HandError, match="camera matrix"):
+            reconstructor.reconstruct_boxes(picture, BOXES, SIDES, K)
 
 
 def test_exif_focal_length_reaches_the_camera(reconstructor, picture, tmp_path, monkeypatch):

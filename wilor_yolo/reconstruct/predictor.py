@@ -16,7 +16,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from ..crops import CropGeometry, crop_geometry, crop_hands, normalise
+from ..crops import CropGeometry, crop_geometry, crop_hands, normalise, require_bgr
 from ..devices import torch_device
 from ..errors import HandError, WeightsError
 from ..geometry import (
@@ -32,7 +32,7 @@ from ..images import exif_focal
 from ..mano.files import load_hand_model
 from ..released_crops import SIZE as RELEASED_SIZE
 from ..released_crops import released_crops
-from ..skeleton import RIGHT
+from ..skeleton import LEFT, RIGHT
 from ..weights_dir import RECONSTRUCTOR, or_shipped, shipped
 from .checkpoints import load_network, read_info
 from .export import export_network, is_exported
@@ -247,7 +247,11 @@ class HandReconstructor:
         Raises:
             HandError: shapes that do not go together, an empty box, a side that is no bool.
         """
-        boxes = np.asarray(bbox_xyxy, np.float32).reshape(-1, 4)
+        require_bgr(image)
+        boxes = np.asarray(bbox_xyxy, np.float32)
+        if boxes.size and (boxes.ndim > 2 or boxes.shape[-1] != 4):
+            raise HandError(f"bbox_xyxy must be (N, 4) pixels, got {boxes.shape}.")
+        boxes = boxes.reshape(-1, 4)
         if not (boxes[:, 2:] > boxes[:, :2]).all():  # so is NaN
             raise HandError("bbox_xyxy has empty boxes; give x1 < x2 and y1 < y2, in pixels.")
         sides = np.asarray(is_right).reshape(-1)
@@ -306,6 +310,9 @@ class HandReconstructor:
             faces = network.hand.faces.cpu().numpy().astype(np.int32)
         done = []
         for request, geometry, stop in zip(requests, geometries, stops, strict=True):
+            if not len(request.hands):  # as without neighbours
+                done.append(request.hands)
+                continue
             placed = place_in_picture(
                 replace(request.hands, is_right=geometry.is_right),
                 output.rows(stop - len(request.hands), stop),
@@ -453,11 +460,14 @@ def _request(result: Any, K: np.ndarray | None) -> _Request:
             f"a {type(result).__name__} is no detector result; give Results, or a list of them."
         )
     names = getattr(result, "names", None)
-    if names is not None and len(names) != 2:
+    if names is not None and not _are_sides(names):
+        shown = ", ".join(str(names[i]) for i in list(names)[:3])
         raise HandError(
-            f"the detector tells {len(names)} classes, not left and right hands; give its boxes "
-            "and their sides to reconstruct_boxes."
+            f"the detector's classes are {shown}, {len(names)} in all, not left (0) and right (1) "
+            "hands; give its boxes and their sides to reconstruct_boxes."
         )
+    if result.boxes is None:
+        raise HandError("these Results have no boxes; give those of a detector of hands.")
     image = result.orig_img
     height, width = image.shape[:2]
     path = str(getattr(result, "path", None) or "")
@@ -477,6 +487,14 @@ def _request(result: Any, K: np.ndarray | None) -> _Request:
     return _Request(image, hands, _intrinsics(K, width, height, hands.source))
 
 
+def _are_sides(names: dict[int, str]) -> bool:
+    """Two classes; where their names speak of sides, the left one first."""
+    if len(names) != 2:
+        return False
+    first, second = (str(names[i]).lower() for i in (LEFT, RIGHT))
+    return "right" not in first and "left" not in second
+
+
 def _keypoints(keypoints: Any, count: int) -> np.ndarray | None:
     if keypoints is None or keypoints.data.shape[1:] != (21, 3) or len(keypoints.data) != count:
         return None
@@ -487,7 +505,10 @@ def _intrinsics(K: np.ndarray | None, width: int, height: int, source: str | Non
     if K is None:
         focal = exif_focal(source, width, height) if source and Path(source).is_file() else None
         return default_intrinsics(width, height, focal)
-    matrix = np.asarray(K, np.float32)
+    try:
+        matrix = np.asarray(K, np.float32)
+    except (ValueError, TypeError):  # ragged, or no numbers
+        matrix = np.zeros(0, np.float32)
     right = matrix.shape == (3, 3) and bool(np.isfinite(matrix).all())
     if right:
         (fx, _, cx), (_, fy, cy), _ = matrix.tolist()
