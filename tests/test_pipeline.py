@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from wilor_yolo.errors import HandError, ImageError
 from wilor_yolo.hands import Hands
@@ -109,6 +110,8 @@ def test_camera_default_given_and_one_a_picture(pipeline: HandPipeline, painter:
     both = pipeline([picture, picture, picture], [K, default.K, K])
     assert [hands.K[0, 0] for hands in both] == [640, 320, 640]
     np.testing.assert_allclose(both[1].cam_t, default.cam_t, rtol=1e-5)
+    mixed = pipeline([picture, picture, picture], [K, None, K])
+    assert [hands.K[0, 0] for hands in mixed] == [640, 320, 640]
     with pytest.raises(HandError, match="2 pictures need one K or 2"):
         pipeline([picture, picture], [K])
     with pytest.raises(HandError, match=r"\(3, 3\)"):
@@ -116,8 +119,6 @@ def test_camera_default_given_and_one_a_picture(pipeline: HandPipeline, painter:
 
 
 def test_focal_length_of_the_file(pipeline: HandPipeline, painter: Any, tmp_path: Path) -> None:
-    from PIL import Image
-
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA405] = 50
     path = tmp_path / "shot.jpg"
@@ -154,6 +155,9 @@ def test_wrong_input_is_named(pipeline: HandPipeline, tmp_path: Path) -> None:
         pipeline(tmp_path / "gone.jpg")
     with pytest.raises(HandError, match="is a int; give a path"):
         pipeline(3)
+    for wrong, name in ((Image.new("RGB", (4, 4)), "Image"), (None, "NoneType")):
+        with pytest.raises(HandError, match=f"a picture is a {name}; give a path or a BGR array"):
+            pipeline([np.zeros((4, 4, 3), np.uint8), wrong])
 
 
 def test_hand_model_belongs_to_a_path(pipeline: HandPipeline, blobs: Any) -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 from weakref import WeakKeyDictionary
@@ -111,7 +112,7 @@ class HandPipeline:
 
     @overload  # a str is a Sequence too, of what no picture is
     def __call__(  # type: ignore[overload-overlap]
-        self, source: Sequence[_Picture], K: np.ndarray | Sequence[np.ndarray] | None = None
+        self, source: Sequence[_Picture], K: np.ndarray | Sequence[np.ndarray | None] | None = None
     ) -> list[Hands]: ...
 
     @overload
@@ -123,8 +124,9 @@ class HandPipeline:
         Args:
             source: path of a picture, BGR array (H, W, 3) uint8, or a list of these. A list is
                 read, detected and reconstructed in one go and must fit in memory.
-            K: (3, 3) intrinsics in px for all pictures, or a list with one a picture. By default
-                the focal length of a file's EXIF data, else max(width, height).
+            K: (3, 3) intrinsics in px for all pictures, or a list with one a picture. By default,
+                and for None in the list, the focal length of a file's EXIF data, else
+                max(width, height).
 
         Returns:
             `Hands` (perhaps none: ``len(hands) == 0``), or a list of them in the order given.
@@ -235,7 +237,7 @@ class HandPipeline:
                     results[i] = result
         return results
 
-    def _run(self, sources: list[_Picture], K: list[np.ndarray] | None) -> list[Hands]:
+    def _run(self, sources: list[_Picture], K: list[np.ndarray | None] | None) -> list[Hands]:
         images = [_picture(source) for source in sources]
         hands = [_nothing(image) for image in images]
         usable = [i for i, image in enumerate(images) if _can_letterbox(image, self.imgsz)]
@@ -297,8 +299,10 @@ _last_tracked: WeakKeyDictionary[Any, SideVote] = WeakKeyDictionary()
 
 
 def _picture(source: _Picture) -> np.ndarray:
-    if not isinstance(source, np.ndarray):
+    if isinstance(source, (str, PathLike)):
         return read_image(source)
+    if not isinstance(source, np.ndarray):
+        raise HandError(f"a picture is a {type(source).__name__}; give a path or a BGR array.")
     if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8 or 0 in source.shape:
         raise HandError(
             f"expected a BGR picture (H, W, 3) of uint8, got {source.shape} of {source.dtype}."
@@ -323,26 +327,31 @@ def _with_source(hands: Hands, source: str) -> Hands:
     return hands if hands.source == source else replace(hands, source=source)
 
 
-def _one_a_picture(K: Any, count: int) -> list[np.ndarray] | None:
+def _one_a_picture(K: Any, count: int) -> list[np.ndarray | None] | None:
     if K is None:
         return None
-    if np.ndim(K) == 2:
+    try:
+        shared = np.ndim(K) == 2
+    except ValueError:  # None stands among the matrices
+        shared = False
+    if shared:
         return [np.asarray(K)] * count
     if len(K) != count:
         raise HandError(f"{count} pictures need one K or {count}, got {len(K)}.")
-    return [np.asarray(matrix) for matrix in K]
+    return [None if matrix is None else np.asarray(matrix) for matrix in K]
 
 
 def _by_camera(
-    K: list[np.ndarray] | None, indices: list[int]
+    K: list[np.ndarray | None] | None, indices: list[int]
 ) -> Iterator[tuple[list[int], np.ndarray | None]]:
     """Pictures that can share a call of the reconstructor: those with one K."""
     if K is None:
         if indices:
             yield indices, None
         return
-    groups: dict[bytes, list[int]] = defaultdict(list)
+    groups: dict[bytes | None, list[int]] = defaultdict(list)
     for i in indices:
-        groups[np.asarray(K[i], np.float32).tobytes()].append(i)
+        matrix = K[i]
+        groups[None if matrix is None else matrix.astype(np.float32).tobytes()].append(i)
     for chosen in groups.values():
         yield chosen, K[chosen[0]]
