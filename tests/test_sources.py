@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wilor_yolo.errors import ImageError
+from wilor_yolo.errors import HandError, ImageError
 from wilor_yolo.sources import Frame, Pictures, Video, cut_short, find_source, read_frames
 
 
@@ -115,6 +115,14 @@ def test_stride_and_limit(
     read = list(read_frames(video, stride=stride, max_frames=max_frames))
     assert [frame.index for frame in read] == expected
     assert [round(frame.image.mean() / 20) for frame in read] == expected
+
+
+@pytest.mark.parametrize("stride", [0, -1])
+def test_a_stride_goes_forward(write_video: Any, stride: int) -> None:
+    video = find_source(write_video([np.zeros((48, 64, 3), np.uint8)] * 3))
+    assert isinstance(video, Video)
+    with pytest.raises(HandError, match=f"stride is {stride}; give 1"):
+        list(read_frames(video, stride=stride))
 
 
 @pytest.mark.parametrize("stride", [1, 3])

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .errors import ImageError
+from .errors import HandError, ImageError
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -144,12 +144,15 @@ def read_frames(video: Video, *, stride: int = 1, max_frames: int | None = None)
 
     Args:
         video: from :func:`find_source`.
-        stride: take every `stride`-th frame.
+        stride: take every `stride`-th frame; at least 1.
         max_frames: stop after that many taken frames.
 
     Raises:
         ImageError: the video cannot be opened or not even its first frame can be decoded.
+        HandError: `stride` is less than 1.
     """
+    if stride < 1:
+        raise HandError(f"stride is {stride}; give 1 for every frame, 2 for every second one, ...")
     capture = _capture(video.source)
     index = taken = 0
     last, started = -1.0, 0.0
