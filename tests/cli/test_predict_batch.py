@@ -95,6 +95,14 @@ def test_drawings_are_not_taken_for_pictures(local: Any, capsys: Any) -> None:
     assert drawings == ["photos_a.jpg"]
 
 
+def test_large_pictures_share_no_batch(local: Any, blobs: Any, monkeypatch: Any) -> None:
+    for name in "bcde":
+        Path(f"photos/{name}.jpg").write_bytes(Path("photos/a.jpg").read_bytes())
+    monkeypatch.setattr("wilor_yolo.cli.pictures.BATCH_PIXELS", 2 * 32 * 32)
+    assert local("source=photos", "out=out") == 0
+    assert [len(shapes) for shapes, _ in blobs[0].seen] == [2, 2, 1]
+
+
 def test_a_folder_belongs_to_one_job(local: Any, capsys: Any) -> None:
     assert local("source=photos", "out=out", "conf=0.4") == 0
     assert local("source=photos", "out=out", "conf=0.4", "device=cpu") == 0

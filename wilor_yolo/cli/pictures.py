@@ -31,6 +31,7 @@ __all__ = [
     "check_display",
     "hand_table",
     "predict_pictures",
+    "run_pictures",
     "show_picture",
     "write_picture",
 ]
@@ -81,7 +82,6 @@ def predict_pictures(
     paths = track(
         jobs, "hands", console=errors, transient=True, disable=alone or not errors.is_terminal
     )
-    annotate = annotator(options.draw)
 
     def fail(path: Path, error: HandError) -> None:
         if alone:
@@ -89,7 +89,36 @@ def predict_pictures(
         tally.failed.append(path.name)
         errors.print(f"wilor-yolo: {error}", style="red", markup=False, soft_wrap=True)
 
-    for batch in _batches(paths, fail):
+    for path, hands in run_pictures(pipeline, paths, options, folder, fail, alone):
+        tally.hands += len(hands)
+        tally.rows += [(path.name, hands, i) for i in range(len(hands)) if _room(tally)]
+        if not len(hands):
+            tally.without.append(path.name)
+    _tell(tally, len(jobs), folder, options.source is None)
+    return 1 if tally.failed else 0
+
+
+def run_pictures(
+    pipeline: HandPipeline,
+    jobs: Iterable[tuple[Path, str]],
+    options: PredictOptions,
+    folder: Path | None,
+    fail: Callable[[Path, HandError], None],
+    alone: bool = False,
+) -> Iterator[tuple[Path, Hands]]:
+    """Read pictures, run on them in batches of bounded size, and write what `options` ask for.
+
+    Args:
+        jobs: pictures, and the stems of the files to be written for them.
+        folder: where to; None writes nothing.
+        fail: called with a picture that cannot be read, or whose drawing cannot be written.
+        alone: there is one picture: its JSON file is `hands.json`, not `STEM.hands.json`.
+
+    Yields:
+        A picture and its hands, when all is written; the JSON file last.
+    """
+    annotate = annotator(options.draw)
+    for batch in _batches(jobs, fail):
         K = [
             options.intrinsics(picture.image.shape[1], picture.image.shape[0], picture.path)
             for picture in batch
@@ -101,13 +130,7 @@ def predict_pictures(
             except ImageError as error:
                 fail(picture.path, error)
                 continue
-            tally.hands += len(hands)
-            name = picture.path.name
-            tally.rows += [(name, hands, i) for i in range(len(hands)) if _room(tally)]
-            if not len(hands):
-                tally.without.append(name)
-    _tell(tally, len(jobs), folder, options.source is None)
-    return 1 if tally.failed else 0
+            yield picture.path, hands
 
 
 def annotator(draw: Sequence[str]) -> Callable[[np.ndarray, Hands], np.ndarray]:

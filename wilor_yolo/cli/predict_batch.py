@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import HandError, ImageError
 from ..whole_files import write_text
 from .folder import spare_sources
-from .pictures import BATCH, annotator, write_picture
+from .pictures import run_pictures
 
 if TYPE_CHECKING:
     from ..annotate.frames import Item
@@ -134,8 +134,7 @@ def _worker(options: PredictOptions) -> Callable[[Task], Counter[str]]:
         if task[0].is_video:
             _video(pipeline, task[0], options, counts)
         else:
-            for i in range(0, len(task), BATCH):
-                _pictures(pipeline, task[i : i + BATCH], options, counts)
+            _pictures(pipeline, task, options, counts)
         return counts
 
     return work
@@ -144,32 +143,11 @@ def _worker(options: PredictOptions) -> Callable[[Task], Counter[str]]:
 def _pictures(
     pipeline: HandPipeline, items: Task, options: PredictOptions, counts: Counter[str]
 ) -> None:
-    from ..images import read_image
-
-    read = []
-    for item in items:
-        try:
-            read.append((item, read_image(item.path)))
-        except ImageError as error:
-            _failed(str(error), counts)
-    if not read:
-        return
-    cameras = [options.intrinsics(i.shape[1], i.shape[0], item.path) for item, i in read]
-    draw = annotator(options.draw)
-    out = Path(options.out)
-    for (item, image), found in zip(read, pipeline([i for _, i in read], cameras), strict=True):
-        hands = replace(found, source=str(item.path))
-        try:
-            if options.save:
-                write_picture(_drawing(item, out), draw(image, hands))
-            if options.save_mesh is not False and len(hands):
-                from ..visualize.exports import save_glb
-
-                save_glb(hands, out / f"{item.name}.glb")
-            hands.to_json(_mark(item, out))
-        except ImageError as error:
-            _failed(str(error), counts)
-            continue
+    jobs = ((item.path, item.name) for item in items)
+    done = run_pictures(
+        pipeline, jobs, options, Path(options.out), lambda _, error: _failed(str(error), counts)
+    )
+    for _, hands in done:
         counts["pictures"] += 1
         counts["hands"] += len(hands)
 
