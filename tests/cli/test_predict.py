@@ -520,6 +520,29 @@ def test_interrupted_video_keeps_what_is_done(
     assert _count_frames("runs/predict/clip.mp4")[0] == 3
 
 
+@pytest.mark.parametrize("broken", ["frame", "film"])
+def test_a_failed_video_leaves_no_torn_files(
+    broken: str, predict: Any, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"source={clip}", "track=False", "exist_ok=True"]
+    assert predict(*keys) == 0
+    before = {path: path.read_bytes() for path in Path("runs/predict").iterdir()}
+    assert len(before) == 2
+
+    def fail() -> Any:
+        raise RuntimeError("broken")
+
+    if broken == "frame":  # the third
+        to_dict, calls = Hands.to_dict, iter(range(6))
+        monkeypatch.setattr(Hands, "to_dict", lambda h: to_dict(h) if next(calls) < 2 else fail())
+    else:  # the disk is full when the last frames of the MP4 are flushed
+        pytest.importorskip("av")
+        monkeypatch.setattr("wilor_yolo.cli.video_writer._H264.release", lambda film: fail())
+    with pytest.raises(RuntimeError, match="broken"):
+        predict(*keys)
+    assert {path: path.read_bytes() for path in Path("runs/predict").iterdir()} == before
+
+
 def test_window_of_a_video_can_be_closed(
     predict: Any, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ _CRF = "20"  # x264's quality: good, at about a megabyte per ten seconds of 720p
 class VideoWriter:
     """H.264 through PyAV (which supervision brings), else MPEG-4 through OpenCV.
 
-    The file gets its name when it is closed; the size is that of the first frame.
+    The file gets its name when it is closed; the size is that of the first frame. As a context
+    manager it closes the file at the end of the block, and drops it after an exception: one that
+    was at `path` is then as it was.
 
     Args:
         path: an ``.mp4`` file.
@@ -33,6 +36,17 @@ class VideoWriter:
         self._fps = fps
         self._size: tuple[int, int] | None = None
         self._sink: _H264 | cv2.VideoWriter | None = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self.close()
+            return
+        with suppress(Exception):  # the first error is the one to tell
+            self._release()
+        self._part.unlink(missing_ok=True)
 
     def write(self, frame: np.ndarray) -> None:
         """Append a frame, (H, W, 3) uint8 BGR.
@@ -51,9 +65,16 @@ class VideoWriter:
     def close(self) -> None:
         """Finish the file and give it its name."""
         if self._sink is not None:
-            self._sink.release()
-            self._sink = None
-            os.replace(self._part, self._path)
+            try:
+                self._release()
+                os.replace(self._part, self._path)
+            finally:
+                self._part.unlink(missing_ok=True)
+
+    def _release(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.release()
 
     def _open(self, size: tuple[int, int]) -> _H264 | cv2.VideoWriter:
         try:
@@ -90,6 +111,6 @@ class _H264:
             self._container.mux(packet)
 
     def release(self) -> None:
-        for packet in self._stream.encode():
-            self._container.mux(packet)
-        self._container.close()
+        with self._container:  # is closed whatever happens
+            for packet in self._stream.encode():
+                self._container.mux(packet)

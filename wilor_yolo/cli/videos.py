@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from rich.table import Table
 
 from ..hands import Hands
 from ..sources import cut_short
+from ..whole_files import replacing
 from .folder import spare_sources
 from .pictures import annotator, show_picture
 from .video_writer import VideoWriter
@@ -78,7 +78,7 @@ def predict_video(
     last: Frame | None = None
     with ExitStack() as stack:
         show = stack.enter_context(_progress(_expected(video, options)))
-        outputs = stack.enter_context(_Outputs(video, options, folder))
+        outputs = _Outputs(video, options, folder, stack)
         try:
             for frame, hands in stream:
                 frames, last = frames + 1, frame
@@ -108,16 +108,18 @@ def frame_line(frame: Frame, hands: Hands) -> str:
 
 
 class _Outputs:
-    """The files of a run: each has its own name only when it is complete."""
+    """The files of a run: each gets its own name when it is complete, at the end of `stack`.
 
-    def __init__(self, video: Video, options: PredictOptions, folder: Path | None) -> None:
-        self._video, self._options, self._folder = video, options, folder
+    After an exception they are dropped, and files of an earlier run stay as they were.
+    """
+
+    def __init__(
+        self, video: Video, options: PredictOptions, folder: Path | None, stack: ExitStack
+    ) -> None:
+        self._video, self._options, self._folder, self._stack = video, options, folder, stack
         self._annotate = annotator(options.draw)
         self._writer: VideoWriter | None = None
         self._lines: IO[str] | None = None
-
-    def __enter__(self) -> _Outputs:
-        return self
 
     def take(self, frame: Frame, hands: Hands) -> bool:
         """Draw and write one frame; False when the user closed the window."""
@@ -129,28 +131,19 @@ class _Outputs:
             if options.save and drawn is not None:
                 if self._writer is None:
                     fps = self._video.fps / options.stride
-                    self._writer = VideoWriter(folder / f"{self._video.name}.mp4", fps)
+                    path = folder / f"{self._video.name}.mp4"
+                    self._writer = self._stack.enter_context(VideoWriter(path, fps))
                 self._writer.write(drawn)
             if options.save_json:
                 if self._lines is None:
-                    self._lines = self._part(folder).open("w", encoding="utf-8")
+                    part = self._stack.enter_context(replacing(folder / "hands.jsonl"))
+                    self._lines = self._stack.enter_context(part.open("w", encoding="utf-8"))
                 self._lines.write(frame_line(frame, hands) + "\n")
             if options.save_mesh and len(hands):
                 from ..visualize.exports import save_glb
 
                 save_glb(hands, folder / f"{self._video.name}_{frame.index:06d}.glb")
         return not options.show or drawn is None or show_picture(drawn, 1)
-
-    def __exit__(self, *error: Any) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        if self._lines is not None and self._folder is not None:
-            self._lines.close()
-            os.replace(self._part(self._folder), self._folder / "hands.jsonl")
-
-    @staticmethod
-    def _part(folder: Path) -> Path:
-        return folder / "hands.jsonl.part"
 
 
 def _expected(video: Video, options: PredictOptions) -> int | None:
