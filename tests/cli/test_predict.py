@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -465,6 +466,37 @@ def test_a_torn_video_is_told(
     assert predict(*keys, "max_frames=5") == 0
     assert predict(*keys, "engine=local", "workers=1", "out=many") == 1
     assert _files("many/clip") == ["hands.jsonl"]  # and no .done
+
+
+@pytest.mark.parametrize("rate", [4, 40])
+def test_the_film_of_a_camera_lasts_as_long_as_it_ran(
+    rate: int, predict: Any, painter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera that says 10 frames a second; `rate` of them are worked off, for 2 seconds."""
+
+    width, height, fps = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS
+
+    class Camera:
+        left = 2 * rate
+
+        def get(self, what: int) -> float:
+            return {width: 64.0, height: 48.0, fps: 10.0}.get(what, 0.0)
+
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            self.left -= 1
+            return self.left >= 0, painter([], (64, 48))
+
+        def release(self) -> None:
+            pass
+
+    ticks = iter([0, *range(2 * rate)])  # the clock is read twice at the first frame
+    clock = SimpleNamespace(monotonic=lambda: next(ticks) / rate)
+    monkeypatch.setattr("wilor_yolo.sources.time", clock)
+    monkeypatch.setattr("wilor_yolo.sources._capture", lambda _: Camera())
+    assert predict("source=0", "track=False") == 0
+    frames, _, written_fps = _count_frames("runs/predict/camera0.mp4")
+    assert written_fps == pytest.approx(10) and frames / 10 == pytest.approx(2, abs=0.3)
+    assert len(_lines("runs/predict/hands.jsonl")) == 2 * rate
 
 
 def test_video_keys(predict: Any, clip: Path) -> None:

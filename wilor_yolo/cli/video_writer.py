@@ -36,6 +36,8 @@ class VideoWriter:
         self._fps = fps
         self._size: tuple[int, int] | None = None
         self._sink: _H264 | cv2.VideoWriter | None = None
+        self._written = 0
+        self._last: np.ndarray | None = None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -48,8 +50,13 @@ class VideoWriter:
             self._release()
         self._part.unlink(missing_ok=True)
 
-    def write(self, frame: np.ndarray) -> None:
-        """Append a frame, (H, W, 3) uint8 BGR.
+    def write(self, frame: np.ndarray, time: float | None = None) -> None:
+        """Append a frame.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR; with `time` it must not be changed before the next call.
+            time: seconds from the start at which it is to be seen: the frame before is repeated
+                until then, and a frame too soon after it is left out. By default it is the next.
 
         Raises:
             HandError: the file cannot be written, or the frame has another size than the first.
@@ -60,7 +67,20 @@ class VideoWriter:
             self._sink = self._open(size)
         if size != self._size:
             raise HandError(f"{self._path}: a frame is {size}, the first was {self._size}.")
-        self._sink.write(np.ascontiguousarray(frame))
+        frame = np.ascontiguousarray(frame)
+        if time is not None:
+            number = round(time * self._fps)
+            if number < self._written:
+                return
+            while self._last is not None and self._written < number:
+                self._append(self._last)
+            self._last = frame
+        self._append(frame)
+
+    def _append(self, frame: np.ndarray) -> None:
+        assert self._sink is not None
+        self._sink.write(frame)
+        self._written += 1
 
     def close(self) -> None:
         """Finish the file and give it its name."""

@@ -133,7 +133,9 @@ class _Outputs:
                     fps = self._video.fps / options.stride
                     path = folder / f"{self._video.name}.mp4"
                     self._writer = self._stack.enter_context(VideoWriter(path, fps))
-                self._writer.write(drawn)
+                # A camera's frames come as fast as the networks run, whatever its frame rate is.
+                camera = isinstance(self._video.source, int)
+                self._writer.write(drawn, frame.time if camera else None)
             if options.save_json:
                 if self._lines is None:
                     part = self._stack.enter_context(replacing(folder / "hands.jsonl"))
