@@ -201,6 +201,40 @@ def test_resume_refuses_another_run(place, tmp_path):
         ReconstructorTrainer(_config(place, tmp_path / "run", network=str(tmp_path / "other.yaml")))
 
 
+def test_a_resumed_run_takes_a_changed_rate_and_decay(place, tmp_path):
+    run = tmp_path / "run"
+    ReconstructorTrainer(_config(place, run, steps=1, val=[])).fit()
+    saved = load_state(run / "last.pt")
+    changed = {"lr": 1e-3, "weight_decay": 0.1, "pretrained_lr": 0.5, "val": []}
+    resumed = ReconstructorTrainer(_config(place, run, steps=2, **changed))
+    fresh = ReconstructorTrainer(_config(place, tmp_path / "fresh", steps=2, **changed))
+    for name in ("_optimiser", "_judge_optimiser"):
+        ours, theirs = (
+            [(g["base_lr"], g["weight_decay"]) for g in getattr(trainer, name).param_groups]
+            for trainer in (resumed, fresh)
+        )
+        assert ours == theirs
+    assert _same(resumed._optimiser.state_dict()["state"], saved.optimiser["state"])
+
+
+def test_resume_refuses_other_parameter_groups(place, tmp_path):
+    keys = {"out": str(tmp_path / "run"), "val": [], "pretrained": ["trunk.stem", "trunk.blocks.0"]}
+    first = ReconstructorTrainer(_config(place, steps=1, **keys)).fit()
+    for changes, message in (
+        # As many groups of as many parameters: only the names tell.
+        ({"pretrained": ["trunk.stem", "trunk.blocks.1"]}, "pretrained=.*blocks.0'], which cannot"),
+        ({"frozen": ["trunk.blocks.0"], "init": str(first.weights)}, r"frozen=\[\], which cannot"),
+        ({"layer_decay": 0.9}, "layer_decay= from or to 1 .*cannot"),
+        ({"losses.maps": 0.0}, "losses.maps= to 0 cannot"),
+    ):
+        with pytest.raises(
+            HandError, match=f"{message} change on resume; .* another out= folder.$"
+        ):
+            ReconstructorTrainer(_config(place, steps=2, **keys | changes))
+    again = keys | {"pretrained": ["trunk.blocks.0", "trunk.stem"]}  # in another order
+    assert ReconstructorTrainer(_config(place, steps=2, **again)).step == 1
+
+
 def _larger_hand(path):
     with np.load(shipped(FREE_HAND)) as arrays:
         np.savez(path, **{**arrays, "v_template": arrays["v_template"] * 1.1})

@@ -9,7 +9,13 @@ from torch import nn
 
 from ..errors import HandError
 
-__all__ = ["freeze", "frozen_to_eval", "parameter_groups", "set_learning_rates"]
+__all__ = [
+    "freeze",
+    "frozen_to_eval",
+    "parameter_groups",
+    "restore_optimiser",
+    "set_learning_rates",
+]
 
 
 def parameter_groups(
@@ -79,6 +85,25 @@ def set_learning_rates(optimiser: Any, factor: float) -> None:
     """Set every group's rate to its `base_lr` times a factor."""
     for group in optimiser.param_groups:
         group["lr"] = group["base_lr"] * factor
+
+
+def restore_optimiser(optimiser: Any, state: dict[str, Any]) -> None:
+    """Load a state dict, but keep the base rates and weight decays that the groups have now.
+
+    Raises:
+        HandError: the state is of other parameter groups.
+    """
+    kept = [(group["base_lr"], group["weight_decay"]) for group in optimiser.param_groups]
+    try:
+        optimiser.load_state_dict(state)
+    except ValueError:
+        raise HandError(
+            "the checkpoint's optimiser has other groups of parameters: layer_decay= from or to 1 "
+            "and losses.maps= to 0 cannot change on resume; give them as that run had them, or "
+            "another out= folder."
+        ) from None
+    for group, (base_lr, weight_decay) in zip(optimiser.param_groups, kept, strict=True):
+        group["base_lr"], group["weight_decay"] = base_lr, weight_decay
 
 
 def freeze(network: nn.Module, names: tuple[str, ...]) -> None:

@@ -33,7 +33,7 @@ from .loader import BatchLoader
 from .mixing import SampleStore
 from .network import HandNetwork
 from .objective import Objective
-from .optimisation import freeze, frozen_to_eval, parameter_groups
+from .optimisation import freeze, frozen_to_eval, parameter_groups, restore_optimiser
 from .priors import collect_prior, load_prior
 from .processes import Agreement
 from .recompute import recompute_blocks
@@ -292,6 +292,13 @@ class ReconstructorTrainer:
             raise HandError(f"{path} holds another network; give another out= folder.")
         if [g["path"] for g in state.config["data"]] != [g.path for g in self.config.data]:
             raise HandError(f"{path} was trained on other data groups; give another out= folder.")
+        for key in ("pretrained", "frozen"):  # group sizes alone do not tell them from others
+            theirs = state.config.get(key) or []
+            if set(theirs) != set(getattr(self.config, key)):
+                raise HandError(
+                    f"{path} was trained with {key}={theirs}, which cannot change on resume; give "
+                    "that, or another out= folder."
+                )
         if state.hand and not same_hand(state.hand, hand_marks(HandLayer(hand_model))):
             theirs = state.config.get("hand_model") or "null"
             raise HandError(
@@ -304,11 +311,11 @@ class ReconstructorTrainer:
         self.network.load_state_dict(state.network)
         self.average.module.load_state_dict(state.average)
         self.average.updates = state.average_updates
-        self._optimiser.load_state_dict(state.optimiser)
+        restore_optimiser(self._optimiser, state.optimiser)
         if self.maps is not None:
             self.maps.load_state_dict(state.maps)
         self.judge.load_state_dict(state.judge)
-        self._judge_optimiser.load_state_dict(state.judge_optimiser)
+        restore_optimiser(self._judge_optimiser, state.judge_optimiser)
         self.step, self.seconds = state.step, state.seconds
         self.best = _kept_score(self.out / "best.safetensors", state.best)
         prior = state.prior.numpy()
