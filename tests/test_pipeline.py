@@ -158,6 +158,8 @@ def test_wrong_input_is_named(pipeline: HandPipeline, tmp_path: Path) -> None:
     for wrong, name in ((Image.new("RGB", (4, 4)), "Image"), (None, "NoneType")):
         with pytest.raises(HandError, match=f"a picture is a {name}; give a path or a BGR array"):
             pipeline([np.zeros((4, 4, 3), np.uint8), wrong])
+    with pytest.raises(HandError, match="K is a"):
+        pipeline([np.zeros((4, 4, 3), np.uint8)], 5)
 
 
 def test_hand_model_belongs_to_a_path(pipeline: HandPipeline, blobs: Any) -> None:

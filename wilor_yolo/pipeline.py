@@ -336,6 +336,8 @@ def _one_a_picture(K: Any, count: int) -> list[np.ndarray | None] | None:
         shared = False
     if shared:
         return [np.asarray(K)] * count
+    if not isinstance(K, (Sequence, np.ndarray)):
+        raise HandError(f"K is a (3, 3) matrix, or a list with one a picture; got {K!r}.")
     if len(K) != count:
         raise HandError(f"{count} pictures need one K or {count}, got {len(K)}.")
     return [None if matrix is None else np.asarray(matrix) for matrix in K]
