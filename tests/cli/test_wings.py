@@ -16,6 +16,7 @@ from wilor_yolo.cli.main import main
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.samples import HandSample
 from wilor_yolo.shards import write_shards
+from wilor_yolo.synth.people_scene import KINDS
 from wilor_yolo.weights_dir import FREE_HAND, shipped
 
 
@@ -54,7 +55,9 @@ def test_synth_scenes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setattr("wilor_yolo.synth.generate_scenes.generate_scenes", _recorder(calls, made))
     keys = ["out=o", "count=5", "seed=2", "workers=3", "size=128", "start=7"]
     assert main(["synth", "scenes", *keys]) == 0
-    assert calls == [(("o", 5, 2, 3, 128, 7), {})]
+    assert main(["synth", "scenes", *keys, "kinds=[focus, table]"]) == 0
+    assert [call[0][:6] for call in calls] == [("o", 5, 2, 3, 128, 7)] * 2
+    assert [call[0][6] for call in calls] == [tuple(KINDS), ("focus", "table")]
     assert "4 scenes written to o, 1 were there" in capsys.readouterr().out
 
 
