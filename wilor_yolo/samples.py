@@ -18,9 +18,10 @@ import numpy as np
 from wilor_yolo.errors import HandError
 from wilor_yolo.geometry import mirror_points
 
-__all__ = ["JPEG_QUALITY", "EncodedSample", "HandSample"]
+__all__ = ["JPEG_QUALITY", "SURE_3D", "EncodedSample", "HandSample"]
 
 JPEG_QUALITY = 92
+SURE_3D = 0.5  # `keypoints_3d_confidence` up to here is that of a guess, which is no yardstick
 
 # Shapes of the label arrays; None where the array may be missing.
 _SHAPES: dict[str, tuple[int, ...]] = {

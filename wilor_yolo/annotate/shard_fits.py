@@ -8,21 +8,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ..errors import HandError
 from ..metrics.procrustes import align_similarity
-from ..reconstruct.predictor import HandReconstructor
-from ..samples import EncodedSample, HandSample
+from ..samples import SURE_3D, EncodedSample, HandSample
 from ..shards import ShardWriter, ends_well, find_shards, read_shard, remove_abandoned
 from ..whole_files import write_text
 from .first_guess import axis_to_ray
 from .fitted import ACCEPTED, FittedHands
 from .fitting import HandFitter
 from .outputs import FITTED_3D
+
+if TYPE_CHECKING:
+    from ..reconstruct.predictor import HandReconstructor
 
 __all__ = ["FOCAL", "ShardFits", "fit_shards", "guessed_camera"]
 
@@ -117,7 +119,6 @@ def guessed_camera(sample: HandSample, focal: float = FOCAL) -> np.ndarray:
     return np.array([[f, 0, x], [0, f, y], [0, 0, 1]], np.float32)
 
 
-_GUESSED = 0.5  # 3D joints of no more confidence were not measured
 _ENDLESS = 1 << 30  # samples in a shard: as many as there were
 
 
@@ -196,7 +197,7 @@ def _hint(
 ) -> np.ndarray:
     """The 3D joints (21, 3) as seen along the ray through the landmarks; NaN without them."""
     joints = sample.keypoints_3d
-    measured = joints is not None and sample.keypoints_3d_confidence > _GUESSED
+    measured = joints is not None and sample.keypoints_3d_confidence > SURE_3D
     x0, y0, x1, y1 = sample.bbox_xyxy
     if reconstructor is not None and not measured and x0 < x1 and y0 < y1:
         seen = reconstructor.reconstruct_boxes(

@@ -21,7 +21,7 @@ from ..images import read_image
 from ..mano.layer import HandLayer
 from ..metrics.pose import auc, f_score, pa_errors, relative_2d_errors, root_relative_errors
 from ..records import AnnotatedHand, PictureRecord, read_records
-from ..samples import HandSample
+from ..samples import SURE_3D, HandSample
 from ..shards import iterate_samples
 from ..skeleton import RIGHT
 
@@ -134,7 +134,7 @@ def evaluate_shards(
     places: str | Path | Iterable[str | Path],
     hand: HandLayer | None = None,
     limit: int | None = None,
-    sure_3d: float = 0.5,
+    sure_3d: float = SURE_3D,
 ) -> ReconstructionReport:
     """Score on shards.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..geometry import project_crop, rotation_6d_to_matrix
 from ..metrics.pose import pa_errors, relative_2d_errors, root_relative_errors
-from ..samples import EncodedSample
+from ..samples import SURE_3D, EncodedSample
 from .batches import make_batch
 from .losses import complete_targets
 from .network import CoarseHand, HandNetwork
@@ -21,8 +21,7 @@ from .trunk import TrunkOutput
 
 __all__ = ["SourceErrors", "score", "validate"]
 
-# A 2D keypoint, or weak 3D joints, below this confidence are no yardstick.
-SURE = 0.5
+SURE = 0.5  # a 2D keypoint below this confidence is no yardstick
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def validate(
             ),
             axis=1,
         )
-        has_joints = known.joints_3d_weight.cpu().numpy() > SURE
+        has_joints = known.joints_3d_weight.cpu().numpy() > SURE_3D
         # Parameters beside weak joints are a fit to one view, no truth.
         has_parameters = has_joints & (known.has_parameters.cpu().numpy() > 0)
         columns[np.ix_(~has_joints, np.array([0, 2]))] = np.nan
