@@ -69,12 +69,13 @@ def test_faces_without_hands_keep_eyes_and_hair():
     assert not any((piece.hand != NO_HAND).any() for piece in left.pieces)
 
 
-def test_touching_hands_are_close_together():
-    for seed in range(6):
+def test_touching_hands_are_close_together_sitting_or_standing():
+    nearest = []
+    for seed in range(24):
         scene = sample_scene(np.random.default_rng(seed), 320, 320, ["touching"])
         one, other = (hand.keypoints for hand in scene.hands)
-        gaps = np.linalg.norm(one[:, None] - other[None], axis=2)
-        assert gaps.min() < 0.2
+        nearest.append(np.linalg.norm(one[:, None] - other[None], axis=2).min())
+    assert max(nearest) < 0.25 and np.median(nearest) < 0.08
 
 
 def test_cameras_from_any_side_look_past_the_body():

@@ -184,6 +184,8 @@ class AnnotationJob:
             return False
         self.summary.counts["chunks"] += 1
         self.summary.counts["frames written"] += len(annotated)
+        left_out = sum(frame.unsure > 0 for frame in annotated)
+        self.summary.counts["of those not in the labels, a hand unsure"] += left_out
         self.summary.counts["hands"] += sum(len(frame.hands) for frame in annotated)
         self.summary.counts = +self.summary.counts  # no zeros
         return True

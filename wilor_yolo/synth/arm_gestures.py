@@ -168,6 +168,22 @@ GESTURES: dict[str, ArmGoal] = {
         "chest", (0.09, 0.25, -0.07), (-0.9, 0.35, 0.2), (-0.4, -0.5, -0.7), (0.8, -0.2, -0.6),
         ("fist", "flat_together", "flat", "victory", "loose_fist", "thumbs_up", "point"),
     ),
+    "gripped": ArmGoal(
+        "chest", (-0.02, 0.22, -0.14), (-1, 0.2, 0.1), (0, -0.5, -0.9), (0.8, -0.1, -0.7),
+        ("fist", "loose_fist", "relaxed", "flat_together", "spread"),
+    ),
+    "grip": ArmGoal(
+        "chest", (0.06, 0.26, -0.07), (-0.85, 0.1, -0.35), (-0.2, -0.4, -0.9), (1, 0, -0.3),
+        ("grasp_cylinder", "grasp_cylinder", "hook", "loose_fist"),
+    ),
+    "cross_front": ArmGoal(
+        "chest", (0.06, 0.28, -0.02), (-0.65, 0.1, 0.75), (-0.2, -1, 0), (0.9, 0, -0.6),
+        ("spread", "claw", "flat", "horns", "victory", "three"),
+    ),
+    "cross_back": ArmGoal(
+        "chest", (0.07, 0.21, 0.06), (-0.85, 0.15, -0.2), (-0.1, 1, 0), (1, 0, 0),
+        ("spread", "claw", "flat", "horns", "victory", "three"),
+    ),
     "wave": ArmGoal(
         "shoulder", (0.18, 0.16, 0.2), (0.05, 0.05, 1), (-0.1, 1, 0), (0.7, -0.2, -1), _OPEN,
     ),
@@ -274,6 +290,8 @@ PAIRS: tuple[tuple[str, str, float], ...] = (
     ("interlock", "interlock", 1.0),
     ("fumble", "fumble", 1.5),
     ("stack_over", "stack_under", 0.8),
+    ("grip", "gripped", 0.6),
+    ("cross_front", "cross_back", 0.3),
     ("hip", "hip", 1.0),
     ("type", "type", 1.5),
     ("desk", "desk", 1.0),
@@ -299,6 +317,8 @@ TOUCHING: tuple[tuple[str, str], ...] = (
     ("interlock", "interlock"),
     ("fumble", "fumble"),
     ("stack_over", "stack_under"),
+    ("grip", "gripped"),
+    ("cross_front", "cross_back"),
     ("fold_over", "fold_under"),
     ("heart", "heart"),
 )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from ..skeleton import LEFT, RIGHT
-from .body import SUFFIX, BodyModel, BodyShape, PosedBody, load_body
+from .body import BodyModel, BodyShape, PosedBody
+from .body_regions import ANKLE, HIP, Regions, body_regions
+from .gloves import Glove, glove_pieces, sample_glove
 from .light import linear_from_srgb
 from .pieces import NO_HAND, Material, Piece, compact, rgb
 from .raycast import vertex_normals
 from .texture import random_colour
 
-__all__ = ["Outfit", "Regions", "body_regions", "dress", "sample_outfit", "skin_tone"]
+__all__ = ["Outfit", "dress", "sample_outfit", "skin_tone"]
 
 # sRGB of skin from light to dark, in steps about equal to the eye.
 _TONES = np.array(
@@ -24,69 +24,8 @@ _TONES = np.array(
         [0.28, 0.18, 0.13],
     ]
 )  # fmt: skip
+_GLOVES = 0.08  # share of people in gloves
 _OVERLAP = 0.07  # metres the top hangs over the trousers: the cut runs along whole faces
-_HIP, _ANKLE = 0.12, -0.74  # heights of the mean body
-
-
-@dataclass(frozen=True)
-class Regions:
-    """Where each vertex of the body model lies, measured on the mean body.
-
-    Attributes:
-        arm: (V,) 0 at the shoulder, 0.5 elbow, 1 wrist, beyond 1 on the hand; -1 off the arms.
-        leg: (V,) 0 at the hip, 1 at the ankle, above 1 on the foot; -1 off the legs.
-        height: (V,) metres in the mean rest pose.
-        hand: (V,) side whose hand the vertex belongs to, or `NO_HAND`.
-        is_head, is_foot, is_trunk: (V,) bool.
-        face_hand: (F,) side of a body face, or `NO_HAND`.
-    """
-
-    arm: np.ndarray
-    leg: np.ndarray
-    height: np.ndarray
-    hand: np.ndarray
-    is_head: np.ndarray
-    is_foot: np.ndarray
-    is_trunk: np.ndarray
-    face_hand: np.ndarray
-
-
-@lru_cache(maxsize=1)
-def body_regions() -> Regions:
-    """Regions of the shipped body model."""
-    model = load_body()
-    v = model.vertices
-    arm = np.full(len(v), -1.0)
-    hand = np.full(len(v), NO_HAND, np.int32)
-    for side in (LEFT, RIGHT):
-        s = SUFFIX[side]
-        points = [model.heads[model.bone(n + s)] for n in ("upperarm01", "lowerarm01", "wrist")]
-        own = (v[:, 0] > 0) == (side == LEFT)
-        upper = (model.weight_of("upperarm") > 0.5) & own
-        fore = (model.weight_of("lowerarm", "wrist", "finger") > 0.5) & own
-        for chosen, a, b, start in (
-            (upper, points[0], points[1], 0.0),
-            (fore, points[1], points[2], 0.5),
-        ):
-            line = b - a
-            along = (v[chosen] - a) @ line / (line @ line)
-            arm[chosen] = start + 0.5 * along
-        hand[(model.weight_of("wrist" + s, "finger") > 0.5) & own] = side
-    leg = np.full(len(v), -1.0)
-    low = (arm < 0) & (v[:, 2] < _HIP + 0.03)
-    leg[low] = (_HIP - v[low, 2]) / (_HIP - _ANKLE)
-    of_corner = hand[model.faces]
-    same = (of_corner == of_corner[:, :1]).all(1)
-    return Regions(
-        arm=arm,
-        leg=leg,
-        height=v[:, 2],
-        hand=hand,
-        is_head=model.weight_of("head") > 0.5,
-        is_foot=model.weight_of("foot") > 0.5,
-        is_trunk=model.weight_of("spine", "root", "pelvis", "clavicle", "shoulder") > 0.5,
-        face_hand=np.where(same, of_corner[:, 0], NO_HAND),
-    )
 
 
 @dataclass(frozen=True)
@@ -98,7 +37,7 @@ class Outfit:
         neckline: height of the neck hole of the mean body, metres; depth: of the V in front.
         waist: height where the top ends. hem: where the trousers end on the leg, 0..1.
         skirt: skirt instead of trousers. loose: (2,) distance of top and bottom from the skin.
-        top, bottom, shoes: colours and materials. glove: colour of gloves, None without.
+        top, bottom, shoes: colours and materials. glove: on both hands, None without.
         barefoot: no shoes.
     """
 
@@ -112,7 +51,7 @@ class Outfit:
     top: tuple[np.ndarray, Material]
     bottom: tuple[np.ndarray, Material]
     shoes: np.ndarray
-    glove: np.ndarray | None
+    glove: Glove | None
     barefoot: bool
 
 
@@ -144,7 +83,9 @@ def _cloth(rng: np.random.Generator) -> tuple[np.ndarray, Material]:
     )
 
 
-def sample_outfit(rng: np.random.Generator, shape: BodyShape) -> Outfit:
+def sample_outfit(
+    rng: np.random.Generator, shape: BodyShape, glove_share: float = _GLOVES
+) -> Outfit:
     """Random everyday clothes; only grown men may go without a shirt."""
     kind = rng.random()
     sleeve = 1.0
@@ -170,7 +111,7 @@ def sample_outfit(rng: np.random.Generator, shape: BodyShape) -> Outfit:
         top=_cloth(rng),
         bottom=_cloth(rng),
         shoes=random_colour(rng) * np.float32(rng.choice([0.1, 0.5, 1.0])),
-        glove=_cloth(rng)[0] if rng.random() < 0.1 else None,
+        glove=sample_glove(rng) if rng.random() < glove_share else None,
         barefoot=bool(rng.random() < 0.12),
     )
 
@@ -219,11 +160,6 @@ def dress(
     if not outfit.barefoot:
         albedo[regions.is_foot] = outfit.shoes
         vertices[regions.is_foot] += 0.007 * size * normals[regions.is_foot]
-    if outfit.glove is not None:
-        gloved = regions.arm > 0.93
-        albedo[gloved] = outfit.glove
-        vertices[gloved] += 0.0014 * size * normals[gloved]
-
     covered = _top_part(regions, outfit, model, 0.03)
     if not outfit.skirt:
         covered |= _bottom_part(regions, outfit, 0.03)
@@ -240,7 +176,11 @@ def dress(
         material=Material(noise=0.05, noise_size=0.004, gloss=0.25),
         hand=regions.face_hand,
     )
-    pieces = [compact(whole, np.flatnonzero(is_body & ~drop))]
+    gloves: list[Piece] = []
+    if outfit.glove is not None:
+        gloves = glove_pieces(outfit.glove, whole, is_body & ~drop, size, model, shape)
+        drop |= outfit.glove.hides(model.faces)
+    pieces = [compact(whole, np.flatnonzero(is_body & ~drop)), *gloves]
 
     tights = model.group == groups["helper-tights"]
     wrinkles = _wrinkles(shape.vertices, rng)
@@ -263,7 +203,7 @@ def dress(
             )
     if outfit.skirt:
         chosen = np.flatnonzero(model.group == groups["helper-skirt"])
-        length = _HIP - outfit.hem * (_HIP - _ANKLE)
+        length = HIP - outfit.hem * (HIP - ANKLE)
         chosen = chosen[(regions.height[model.faces[chosen]] > length).all(1)]
         colour, material = outfit.bottom
         pieces.append(

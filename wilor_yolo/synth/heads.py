@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from .body import BodyModel, BodyShape, PosedBody, load_body
-from .clothes import body_regions
+from .body_regions import body_regions
 from .light import linear_from_srgb
 from .meshes import Mesh, lathe, tube
 from .pieces import Material, Piece, compact, piece_from_mesh

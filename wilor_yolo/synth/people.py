@@ -70,6 +70,7 @@ def make_person(
     look_down: float = 0.0,
     is_mannequin: bool = False,
     child: bool | None = None,
+    is_gloved: bool = False,
 ) -> Person:
     """Draw a person who does what `goals` say, in the body frame.
 
@@ -79,11 +80,12 @@ def make_person(
         wrists_from_eyes: side to (3,) places of the wrists, metres from the eyes of the resting
             head (of the mean body; scaled to the person).
         is_mannequin: bald and of one grey or brown colour, eyes included.
+        is_gloved: in gloves; without it a few are all the same.
     """
     shape = sample_shape(model, rng, child)
     tone = skin_tone(rng, shape.african)
     style = sample_head_style(rng, shape)
-    outfit = sample_outfit(rng, shape)
+    outfit = sample_outfit(rng, shape, 1.0) if is_gloved else sample_outfit(rng, shape)
     eye_vertices = np.concatenate([model.group_vertices(name) for name in _EYE_GROUPS])
     wrists = None
     if wrists_from_eyes is not None:
@@ -117,7 +119,8 @@ def make_person(
             keypoints[side] = hand_keypoints(model, body, side)
     pieces += _things(goals, keypoints, palms, rng)
     for side in keypoints:
-        if outfit.sleeve < _BARE_WRIST and rng.random() < _BANDS:
+        is_bare = outfit.sleeve < _BARE_WRIST and outfit.glove is None
+        if is_bare and rng.random() < _BANDS:
             elbow = body.joints[model.bone("lowerarm01" + SUFFIX[side])]
             pieces += wrist_band(keypoints[side][0], elbow, palms[side], rng)
     head = body.rotations[model.bone("head")]

@@ -19,7 +19,7 @@ from .clothes import skin_tone
 from .held_objects import clutter, skin_coloured_thing
 from .meshes import sheet
 from .people import Person, make_person
-from .person_pose import facing, sample_goals
+from .person_pose import deal_goals, facing, sample_goals
 from .pieces import NO_HAND, Material, Piece, piece_from_mesh, rgb
 from .texture import random_colour
 
@@ -31,6 +31,7 @@ KINDS: dict[str, float] = {
     "group": 0.18,
     "focus": 0.17,
     "touching": 0.05,
+    "gloves": 0.03,
     "first_person": 0.15,
     "table": 0.08,
     "crowd": 0.04,
@@ -118,6 +119,7 @@ def sample_scene(
         "group": _group,
         "focus": _focus,
         "touching": _touching,
+        "gloves": _focus,
         "first_person": _first_person,
         "table": _table,
         "crowd": _group,
@@ -161,7 +163,9 @@ def _random_person(
     model: BodyModel, rng: np.random.Generator, goals: dict[int, ArmGoal] | None = None, **options
 ) -> Person:
     stance = "sit" if rng.random() < 0.25 else "stand"
-    goals = goals or sample_goals(rng)
+    if goals is not None:
+        return make_person(model, rng, goals, stance=stance, **options)
+    goals = sample_goals(rng)
     if stance == "sit" and rng.random() < 0.35:
         side = int(rng.integers(2))
         goals[side] = GESTURES["lap"]
@@ -230,8 +234,9 @@ def _group(model, rng, width, height, kind):
 
 
 def _focus(model, rng, width, height, kind):
-    """A hand from near by, with whatever of the person is around it."""
-    person = _stand(_random_person(model, rng), np.zeros(2), _yaw_toward_camera(rng))
+    """A hand from near by, bare or gloved, with whatever of the person is around it."""
+    person = _random_person(model, rng, is_gloved=kind == "gloves")
+    person = _stand(person, np.zeros(2), _yaw_toward_camera(rng))
     sides = list(person.keypoints)
     if not sides:
         return _portrait(model, rng, width, height, kind)
@@ -243,9 +248,7 @@ def _focus(model, rng, width, height, kind):
 
 def _touching(model, rng, width, height, kind):
     """Two hands of a person on one another, from near by."""
-    names = TOUCHING[int(rng.integers(len(TOUCHING)))]
-    sides = (LEFT, RIGHT) if rng.random() < 0.5 else (RIGHT, LEFT)
-    goals = {side: GESTURES[name] for side, name in zip(sides, names, strict=True)}
+    goals = deal_goals(rng, *TOUCHING[int(rng.integers(len(TOUCHING)))])
     person = _random_person(model, rng, goals)
     person = _stand(person, np.zeros(2), _yaw_toward_camera(rng))
     points = np.concatenate(list(person.keypoints.values()))

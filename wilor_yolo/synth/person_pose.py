@@ -18,9 +18,9 @@ from .body_pose import (
     solve_arm,
     unit,
 )
-from .clothes import body_regions
+from .body_regions import body_regions
 
-__all__ = ["PersonPose", "pose_person", "sample_goals", "stance_rotations"]
+__all__ = ["PersonPose", "deal_goals", "pose_person", "sample_goals", "stance_rotations"]
 
 _X, _Y, _Z = np.eye(3)
 _ACCEPTED_COST = 1.1  # of an arm; dearer ones are drawn again
@@ -50,18 +50,23 @@ def sample_goals(rng: np.random.Generator, hidden: bool = False) -> dict[int, Ar
     Args:
         hidden: both hands out of sight (pockets, behind the back).
     """
-    sides = [LEFT, RIGHT] if rng.random() < 0.5 else [RIGHT, LEFT]
     if hidden:
-        names = ["pocket", "pocket"] if rng.random() < 0.6 else ["behind_back", "behind_back"]
-    elif rng.random() < 0.42:
+        name = "pocket" if rng.random() < 0.6 else "behind_back"
+        return deal_goals(rng, name, name)
+    if rng.random() < 0.42:
         weights = np.array([pair[2] for pair in PAIRS])
         pair = PAIRS[int(rng.choice(len(PAIRS), p=weights / weights.sum()))]
-        names = [pair[0], pair[1]]
-    else:
-        weights = np.array(list(SINGLES.values()))
-        keys = list(SINGLES)
-        names = [keys[int(rng.choice(len(keys), p=weights / weights.sum()))] for _ in range(2)]
-    return {side: GESTURES[name] for side, name in zip(sides, names, strict=True)}
+        return deal_goals(rng, pair[0], pair[1])
+    weights = np.array(list(SINGLES.values()))
+    keys = list(SINGLES)
+    names = [keys[int(rng.choice(len(keys), p=weights / weights.sum()))] for _ in range(2)]
+    return deal_goals(rng, *names)
+
+
+def deal_goals(rng: np.random.Generator, first: str, second: str) -> dict[int, ArmGoal]:
+    """Two gestures by their names, one for each arm; which gets which is drawn."""
+    sides = (LEFT, RIGHT) if rng.random() < 0.5 else (RIGHT, LEFT)
+    return {side: GESTURES[name] for side, name in zip(sides, (first, second), strict=True)}
 
 
 def stance_rotations(
