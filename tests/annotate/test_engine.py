@@ -111,6 +111,23 @@ def test_a_video_becomes_a_data_set(tmp_path: Path, clip: Path, square_finder) -
     assert "flip_idx" not in (out / "data.yaml").read_text()
 
 
+def test_pictures_with_an_unsure_hand_are_no_labels_and_counted(
+    tmp_path: Path, clip: Path, square_finder
+) -> None:
+    class Finder(square_finder):
+        def __call__(self, image: np.ndarray) -> HandCandidates:
+            found = super().__call__(image)  # left hands come late in the clip
+            scores = np.where(found.sides == RIGHT, found.confidence, 0.3)
+            return replace(found, confidence=scores, side_confidence=scores)
+
+    out = tmp_path / "out"
+    summary = job(out, Finder()).run(clip.parent)
+    assert summary.counts["frames written"] == 15 and summary.counts["hands"] == 15
+    assert summary.counts["of those not in the labels, a hand unsure"] == 5
+    assert len(list((out / "labels").rglob("*.txt"))) == 10
+    assert [row["image"] is None for row in rows(out)].count(True) == 5
+
+
 def test_run_again_changes_nothing(tmp_path: Path, clip: Path, square_finder) -> None:
     out = tmp_path / "out"
     job(out, square_finder()).run(clip.parent)

@@ -46,7 +46,7 @@ def test_the_glove_is_the_hand_and_the_cuff_is_not(person):
 
 
 def test_gloves_lie_outside_the_skin(person):
-    model, shape, body = person
+    body = person[2]
     hand = _dressed(person, _glove(thickness=0.004))[1]
     arm = body_regions().arm
     gap = np.linalg.norm(hand.vertices[:, None] - body.vertices[arm > 0.9][None], axis=2).min(1)
@@ -54,7 +54,6 @@ def test_gloves_lie_outside_the_skin(person):
 
 
 def test_a_dipped_palm_has_the_palms_colour_and_the_back_its_own(person):
-    model, shape, _ = person
     hand = _dressed(person, _glove(back=RED, palm=GREEN, dipped=0.0))[1]
     is_palm = (hand.albedo == GREEN).all(1)
     assert (is_palm | (hand.albedo == RED).all(1)).all()
