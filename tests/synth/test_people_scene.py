@@ -7,8 +7,9 @@ from wilor_yolo.skeleton import LEFT, RIGHT
 from wilor_yolo.synth.arm_gestures import GESTURES
 from wilor_yolo.synth.body import load_body
 from wilor_yolo.synth.people import make_person
-from wilor_yolo.synth.people_scene import KINDS, _is_free, _without_hands, sample_scene
+from wilor_yolo.synth.people_scene import KINDS, _without_hands, sample_scene
 from wilor_yolo.synth.pieces import NO_HAND
+from wilor_yolo.synth.scene_camera import is_free
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -85,7 +86,7 @@ def test_cameras_from_any_side_look_past_the_body():
     person = person.moved(np.eye(3), np.array([0, 0, -person.floor]))
     hand = person.keypoints[LEFT].mean(0)
     outward = (hand - person.chest) * [1, 1, 0]
-    assert _is_free(person, hand, hand + 6 * outward)
-    assert not _is_free(person, hand, hand - 6 * outward)  # through the trunk
-    assert not _is_free(person, hand, hand + 2 * (person.eyes - hand))
-    assert not _is_free(person, hand, hand * [1, 1, 0] - [0, 0, 0.5])  # under the floor
+    assert is_free(person, hand, hand + 6 * outward)
+    assert not is_free(person, hand, hand - 6 * outward)  # through the trunk
+    assert not is_free(person, hand, hand + 2 * (person.eyes - hand))
+    assert not is_free(person, hand, hand * [1, 1, 0] - [0, 0, 0.5])  # under the floor

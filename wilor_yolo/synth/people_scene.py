@@ -14,13 +14,14 @@ import numpy as np
 from ..skeleton import LEFT, RIGHT
 from .arm_gestures import GESTURES, TOUCHING, ArmGoal
 from .body import BodyModel, load_body
-from .body_pose import rotation_about, unit
+from .body_pose import rotation_about
 from .clothes import skin_tone
 from .held_objects import clutter, skin_coloured_thing
 from .meshes import sheet
 from .people import Person, make_person
 from .person_pose import deal_goals, facing, sample_goals
 from .pieces import NO_HAND, Material, Piece, piece_from_mesh, rgb
+from .scene_camera import Camera, camera_at, intrinsics_of, near_camera
 from .texture import random_colour
 
 __all__ = ["PeopleScene", "SceneHand", "sample_scene"]
@@ -42,10 +43,6 @@ _FIRST_PERSON = (
     "desk", "type", "write", "hold_round", "hold_phone", "tool", "offer", "sign_in",
     "point_forward", "thumbs_up", "talk", "fumble", "shake", "stop", "clap", "tool", "hold_phone",
 )  # fmt: skip
-_ANY_SIDE = 0.4  # share of close-ups from any direction that the body leaves free
-_TRIES = 10
-_TRUNK, _HEAD = 0.2, 0.17  # metres about the chest and between the eyes that a body fills
-_TOUCH = 0.12  # metres from a hand that lies on the body to the free
 _HANGING = GESTURES["hang"]
 _Z = np.array([0.0, 0.0, 1.0])
 
@@ -73,33 +70,6 @@ class PeopleScene:
     pieces: list[Piece]
     hands: list[SceneHand]
     intrinsics: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Camera:
-    """Where the camera is: eye (3,), rotation with rows right, down, forward; K (3, 3)."""
-
-    eye: np.ndarray
-    rotation: np.ndarray
-    intrinsics: np.ndarray
-
-    def see(self, points: np.ndarray) -> np.ndarray:
-        return (points - self.eye) @ self.rotation.T
-
-
-def _look(eye: np.ndarray, target: np.ndarray, roll: float) -> np.ndarray:
-    forward = unit(target - eye)
-    right = np.cross(forward, _Z)
-    right = unit(right) if np.linalg.norm(right) > 1e-3 else np.array([1.0, 0, 0])
-    down = np.cross(forward, right)
-    c, s = np.cos(roll), np.sin(roll)
-    return np.stack([c * right + s * down, -s * right + c * down, forward])
-
-
-def _intrinsics(field: float, width: int, height: int) -> np.ndarray:
-    """K for a field of view in degrees across the larger side."""
-    focal = 0.5 * max(width, height) / np.tan(np.deg2rad(field) / 2)
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
 
 
 def sample_scene(
@@ -198,18 +168,7 @@ def _portrait(model, rng, width, height, kind):
     field = rng.uniform(32, 68)
     span = np.exp(rng.uniform(np.log(0.5), np.log(1.9))) * (1.25 if count == 2 else 1.0)
     distance = span / (2 * np.tan(np.deg2rad(field) / 2))
-    return people, [], _camera_at(rng, target, distance, field, width, height)
-
-
-def _camera_at(rng, target, distance, field, width, height, pitch=None):
-    """A camera on the -y side of the target, mostly about level."""
-    pitch = rng.normal(0.08, 0.2) if pitch is None else pitch
-    yaw = rng.normal(0, 0.25)
-    back = np.array([np.sin(yaw) * np.cos(pitch), -np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
-    eye = target + distance * back
-    eye[2] = max(eye[2], 0.1)
-    roll = rng.normal(0, 0.06) if rng.random() < 0.9 else rng.uniform(-1.6, 1.6)
-    return _Camera(eye, _look(eye, target, roll), _intrinsics(field, width, height))
+    return people, [], camera_at(rng, target, distance, field, width, height)
 
 
 def _group(model, rng, width, height, kind):
@@ -230,7 +189,7 @@ def _group(model, rng, width, height, kind):
     span = count * gap * rng.uniform(0.65, 1.25) + rng.uniform(0.2, 0.9)
     span = span * (1.3 if crowd else 1.0)
     distance = span / (2 * np.tan(np.deg2rad(field) / 2)) + 0.6
-    return people, [], _camera_at(rng, target, distance, field, width, height)
+    return people, [], camera_at(rng, target, distance, field, width, height)
 
 
 def _focus(model, rng, width, height, kind):
@@ -243,7 +202,7 @@ def _focus(model, rng, width, height, kind):
     points = person.keypoints[sides[int(rng.integers(len(sides)))]]
     if len(sides) == 2 and rng.random() < 0.25:
         points = np.concatenate([person.keypoints[side] for side in sides])
-    return [person], [], _near_camera(rng, person, points, width, height)
+    return [person], [], near_camera(rng, person, points, width, height)
 
 
 def _touching(model, rng, width, height, kind):
@@ -252,48 +211,13 @@ def _touching(model, rng, width, height, kind):
     person = _random_person(model, rng, goals)
     person = _stand(person, np.zeros(2), _yaw_toward_camera(rng))
     points = np.concatenate(list(person.keypoints.values()))
-    return [person], [], _near_camera(rng, person, points, width, height)
-
-
-def _near_camera(rng, person: Person, points: np.ndarray, width: int, height: int) -> _Camera:
-    """A camera that looks at points (N, 3) of a person's hands, not through the person."""
-    centre = points.mean(0)
-    field = rng.uniform(35, 75)
-    span = np.exp(rng.uniform(np.log(0.22), np.log(0.8)))
-    span = max(span, 1.3 * float(np.linalg.norm(points - centre, axis=1).max()))
-    distance = span / (2 * np.tan(np.deg2rad(field) / 2)) + 0.05
-    target = centre + rng.normal(0, 0.13 * span, 3)
-    # Mostly from the side of the picture's free half-space.
-    outward = unit(centre - person.chest * [1, 1, 0] - [0, 0, centre[2]])
-    direction = unit(outward + rng.normal(0, 0.55, 3) + [0, 0, 0.1])
-    if rng.random() < _ANY_SIDE:  # hands edge-on, from below, over the shoulder, ...
-        for _ in range(_TRIES):
-            drawn = unit(rng.normal(0, 1, 3))
-            if _is_free(person, centre, target + distance * drawn):
-                direction = drawn
-                break
-    eye = target + distance * direction
-    eye[2] = max(eye[2], 0.05)
-    roll = rng.normal(0, 0.25)
-    return _Camera(eye, _look(eye, target, roll), _intrinsics(field, width, height))
-
-
-def _is_free(person: Person, place: np.ndarray, eye: np.ndarray) -> bool:
-    """Whether neither head nor trunk lies between a place (3,) and the eye (3,) of a camera."""
-    way = eye - place
-    length = float(np.linalg.norm(way))
-    # A hand on the body starts inside these bounds; what counts is that the way leads out.
-    along = place + np.arange(_TOUCH, max(length, 2 * _TOUCH), 0.05)[:, None] * way / length
-    trunk = np.linalg.norm((along - person.chest)[:, :2], axis=1) < _TRUNK
-    below = along[:, 2] < person.chest[2] + 0.15
-    head = np.linalg.norm(along - person.eyes, axis=1) < _HEAD
-    return not ((trunk & below) | head).any() and eye[2] > 0.05
+    return [person], [], near_camera(rng, person, points, width, height)
 
 
 def _first_person(model, rng, width, height, kind):
     """Two forearms, seen from the eyes they belong to."""
     field = rng.uniform(55, 100)
-    intrinsics = _intrinsics(field, width, height)
+    intrinsics = intrinsics_of(field, width, height)
     pitch = rng.uniform(0.05, 1.1)
     yaw = rng.normal(0, 0.2)
     # Rows right, down, forward in the body frame (x left, y back), before and after the nod.
@@ -322,7 +246,7 @@ def _first_person(model, rng, width, height, kind):
     )
     # The head itself is not nodded: the camera is, about the eyes.
     eye = person.eyes + np.array([0, -0.02, 0]) + rng.normal(0, 0.01, 3)
-    camera = _Camera(eye, rotation, intrinsics)
+    camera = Camera(eye, rotation, intrinsics)
     things = []
     if rng.random() < 0.5:
         top = min(k[:, 2].min() for k in person.keypoints.values()) - rng.uniform(0.0, 0.06)
@@ -386,7 +310,7 @@ def _table(model, rng, width, height, kind):
     span = rng.uniform(0.6, 1.4) * (1 + 0.4 * (count - 1))
     distance = span / (2 * np.tan(np.deg2rad(field) / 2)) + 0.1
     pitch = rng.uniform(0.1, 1.45)
-    return people, things, _camera_at(rng, target, distance, field, width, height, pitch)
+    return people, things, camera_at(rng, target, distance, field, width, height, pitch)
 
 
 def _no_hands(model, rng, width, height, kind):
@@ -398,7 +322,7 @@ def _no_hands(model, rng, width, height, kind):
             tone = skin_tone(rng, rng.random())
             place = rng.normal([0, 0, 1.0], [0.25, 0.2, 0.2])
             things += [p.moved(np.eye(3), place) for p in skin_coloured_thing(rng, tone)]
-        camera = _camera_at(rng, _Z, rng.uniform(0.6, 1.5), rng.uniform(35, 60), width, height)
+        camera = camera_at(rng, _Z, rng.uniform(0.6, 1.5), rng.uniform(35, 60), width, height)
         return [], things, camera
     mannequin = rng.random() < 0.15
     hidden = case > 0.45
@@ -418,7 +342,7 @@ def _no_hands(model, rng, width, height, kind):
         people = [_without_hands(person)]
     field = rng.uniform(35, 65)
     distance = span / (2 * np.tan(np.deg2rad(field) / 2)) + 0.1
-    return people, [], _camera_at(rng, target, distance, field, width, height)
+    return people, [], camera_at(rng, target, distance, field, width, height)
 
 
 def _without_hands(person: Person) -> Person:
@@ -440,7 +364,7 @@ def _floor(rng: np.random.Generator) -> Piece:
     return piece_from_mesh(sheet(12.0, 12.0, 60), colour, material)
 
 
-def _foreground(rng: np.random.Generator, camera: _Camera) -> list[Piece]:
+def _foreground(rng: np.random.Generator, camera: Camera) -> list[Piece]:
     """Something out of focus range that stands between the camera and the people."""
     size = rng.uniform(0.1, 0.3)
     place = rng.uniform([-0.35, -0.3, 0.5], [0.35, 0.4, 0.9]) @ camera.rotation + camera.eye
