@@ -91,7 +91,7 @@ def crop_geometry(
     Args:
         bbox_xyxy: (N, 4) px.
         is_right: (N,) bool.
-        box_scale: crop side over the longer side of the box.
+        box_scale: crop side over max(width / aspect, height) of the box.
         aspect: width over height of what the network sees of the square; 0.75 for the released
             ViT, which drops a quarter of the columns, so that wide boxes get larger crops.
 

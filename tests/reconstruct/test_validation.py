@@ -79,6 +79,16 @@ def test_known_errors_are_measured(setting, free_hand):
     assert off["full"].pa_mpjpe < 0.01 and off["full"].mpjpe > 3
 
 
+def test_2d_errors_are_shares_of_the_box_where_wide_boxes_have_larger_crops(make_hand, free_hand):
+    config = NetworkConfig(image_size=64, visible=0.75, box_scale=1.5)
+    hand = make_hand("k", 1)
+    wide = np.array([20, 40, 100, 80], np.float32)  # 80 x 40 px: the crop is 1.5 * 80 / 0.75
+    encoded = [replace(hand, bbox_xyxy=wide).encode()]
+    targets = make_batch(encoded, config).targets
+    errors = validate(Oracle(free_hand, config, targets, shift_2d=0.02), encoded)["test"]
+    assert errors.error_2d == pytest.approx(0.02 * 1.5 / 0.75, rel=1e-4)
+
+
 def test_what_every_stage_adds_is_measured(setting, free_hand):
     config, encoded, targets = setting
     errors = validate(Oracle(free_hand, config, targets, shift_seen=0.04), encoded)["full"]

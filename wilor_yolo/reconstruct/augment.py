@@ -46,7 +46,8 @@ class AugmentConfig:
         upright_probability: share of samples turned so that their fingers point up, if their wrist
             and knuckles are known; for networks that take a second look, others see none.
         upright_deg: how far off upright these are, uniform in +- this.
-        translation: shift of the crop centre, share of the *hand box* side: detector error.
+        translation: shift of the crop centre, share of the undisturbed crop side over `box_scale`
+            (the longer side of the hand box, if the network sees whole crops): detector error.
         brightness, contrast, channel: +- factors; channel tints R, G, B independently.
         gamma: exponent in exp(+- gamma).
         grey_probability: share of samples without colour.

@@ -64,12 +64,14 @@ class HandBatch:
         crops: normalised RGB, float32.
         targets: see `HandTargets`.
         keys: (B,) "source/key".
+        box_sides: (B,) longer side of each hand box, in crop units.
         shards: (B,) the file each came from, or empty.
     """
 
     crops: Tensor
     targets: HandTargets
     keys: list[str]
+    box_sides: np.ndarray
     shards: list[str] = field(default_factory=list)
 
     def names(self) -> list[str]:
@@ -87,6 +89,7 @@ class HandBatch:
                 self.crops[part],
                 HandTargets(**{name: value[part] for name, value in vars(self.targets).items()}),
                 self.keys[part],
+                self.box_sides[part],
                 self.shards[part],
             )
             for part in slices
@@ -116,27 +119,29 @@ def make_batch(
     crops = np.empty((len(samples), size, size, 3), np.uint8)
     labels: list[CropLabels] = []
     keys: list[str] = []
+    box_sides = np.empty(len(samples), np.float32)
     for i, given in enumerate(samples):
         sample = given.decode() if isinstance(given, EncodedSample) else given
+        keys.append(f"{sample.source}/{sample.key}")
         if augment is None:
             view = plain_view(sample, network.box_scale, network.visible)
             if angles is not None:
                 view = replace(view, angle=float(angles[i]))
-            crops[i] = take_crop(sample.image, view, size)
         else:
             rng = np.random.default_rng(rng_keys[i])
             view = random_view(
                 sample, rng, augment, network.box_scale, network.visible, network.second_look
             )
-            crops[i] = change_colours(take_crop(sample.image, view, size), rng, augment)
+        box_sides[i] = (sample.bbox_xyxy[2:] - sample.bbox_xyxy[:2]).max() / view.side
+        crops[i] = take_crop(sample.image, view, size)
+        if augment is not None:
+            crops[i] = change_colours(crops[i], rng, augment)
             if network.side and rng.random() < augment.mirror_probability:
                 crops[i] = crops[i][:, ::-1]
                 labels.append(CropLabels.of_wrong_side())
-                keys.append(f"{sample.source}/{sample.key}")
                 continue
         labels.append(view_labels(sample, view, network.frame))
-        keys.append(f"{sample.source}/{sample.key}")
-    return HandBatch(torch.from_numpy(normalise(crops)), _collate(labels), keys)
+    return HandBatch(torch.from_numpy(normalise(crops)), _collate(labels), keys, box_sides)
 
 
 def _collate(labels: list[CropLabels]) -> HandTargets:

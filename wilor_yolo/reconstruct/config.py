@@ -84,7 +84,7 @@ class NetworkConfig:
         seen_rounds: rounds, after these, of a small network that bends the hand towards the
             landmarks of a landmark stem (:mod:`wilor_yolo.reconstruct.seen_fit`); not in the paper.
         refine_cam: whether refinement corrects the camera too (the released code does).
-        box_scale: crop side over the longer side of the hand box.
+        box_scale: crop side over max(width / visible, height) of the hand box.
         mean_cam: start value of (s, tx, ty).
     """
 

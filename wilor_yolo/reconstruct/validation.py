@@ -121,13 +121,12 @@ def validate(
         read.clear()
         coarse = _coarse_keypoints(network, output.coarse)
         seen = torch.full_like(coarse, math.nan) if evidence is None else evidence.points
-        # Crop units are crop sides; the box is box_scale times smaller.
         refined_2d, coarse_2d, seen_2d = (
             _row_means(
                 relative_2d_errors(
                     points.cpu().numpy(),
                     known.keypoints_2d.cpu().numpy(),
-                    np.full(len(joints), 1 / network.config.box_scale),
+                    batch.box_sides,
                     SURE,
                 )
             )
