@@ -65,10 +65,11 @@ info: size, SHA-256 and what the file says of its making.
 {describe_keys(InfoOptions)}
 convert: a released reconstructor to .safetensors without its MANO buffers (give hand_model= to
 predict, or get the free hand), or a trained detector to fp16 without paths and history. A
-detector's body is what `reconstruct train network=yolo-s init=body.pt` starts from. With network= a
-detector becomes a wider one that computes the same, for training to go on from. The landmark
-network inside the wheel of mediapipe 0.10.21 (or its .tflite) becomes a plain state dict, from
-which `reconstruct train network=landmark-s init=landmarks.pt` starts (extra: annotate).
+detector's body is what `reconstruct train network=yolo-s losses.maps=0.03 init=body.pt` starts
+from. With network= a detector becomes a wider one that computes the same, for training to go on
+from. The landmark network inside the wheel of mediapipe 0.10.21 (or its .tflite) becomes a
+plain state dict, from which `reconstruct train network=landmark-s init=landmarks.pt` starts
+(extra: annotate).
 {describe_keys(ConvertOptions)}
 """
 

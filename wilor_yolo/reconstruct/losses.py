@@ -53,9 +53,9 @@ class LossWeights:
     """Weights of the terms (means); see the table at the top of the file.
 
     `coarse` multiplies the same terms (but `vertices`) of the trunk's own estimate; `maps` and
-    `map_depths` weigh the training aid of :mod:`wilor_yolo.reconstruct.auxiliary` (off with
-    maps = 0); `landmarks` weighs what a landmark stem says of the joints, `side` what the network
-    says of the side. The released code has none of these.
+    `map_depths` weigh the training aid of :mod:`wilor_yolo.reconstruct.auxiliary` and the maps of
+    keypoint tokens (both off with maps = 0); `landmarks` weighs what a landmark stem says of the
+    joints, `side` what the network says of the side. The released code has none of these.
     """
 
     vertices: float = 5.0

@@ -86,7 +86,7 @@ class Objective:
             side = side_loss(output.side_logit, targets.known.shows_right)
             total = total + weights.side * side
             numbers["side"] = float(side.detach())
-        if self._aided or isinstance(evidence, KeypointEvidence):
+        if weights.maps and (self._aided or isinstance(evidence, KeypointEvidence)):
             if isinstance(evidence, KeypointEvidence):
                 maps, frame = evidence, self._network.trunk.stem.fine_frame
                 log_heat, depths = maps.log_heat, maps.depths
