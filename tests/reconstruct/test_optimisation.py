@@ -5,6 +5,9 @@ import torch
 from torch import nn
 
 from wilor_yolo.errors import HandError
+from wilor_yolo.mano.files import load_hand_model
+from wilor_yolo.reconstruct.config import NetworkConfig
+from wilor_yolo.reconstruct.network import HandNetwork
 from wilor_yolo.reconstruct.optimisation import (
     freeze,
     frozen_to_eval,
@@ -53,7 +56,7 @@ def test_layers_learn_slower_the_deeper_they_lie():
     trunk = torch.nn.Module()
     trunk.stem = torch.nn.Linear(2, 2)
     trunk.blocks = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(3))
-    trunk.last_norm = torch.nn.LayerNorm(2)
+    trunk.last_norm, trunk.side = torch.nn.LayerNorm(2), torch.nn.Linear(2, 1)
     network = torch.nn.ModuleDict({"trunk": trunk, "head": torch.nn.Linear(2, 2)})
     rates = {}
     for outer in (network, torch.nn.ModuleDict({"network": network})):  # with the training aid
@@ -63,3 +66,17 @@ def test_layers_learn_slower_the_deeper_they_lie():
         assert [rates[f"trunk.blocks.{i}.weight"] for i in range(3)] == [0.125, 0.25, 0.5]
         assert rates["trunk.stem.bias"] == 0.0625
         assert rates["head.weight"] == rates["trunk.last_norm.bias"] == 1.0
+        assert rates["trunk.side.weight"] == 1.0
+
+
+def test_embeddings_are_not_decayed():
+    config = NetworkConfig(
+        image_size=64, visible=1.0, dim=32, depth=1, heads=2, scales=0, keypoints=True
+    )
+    network = HandNetwork(config, load_hand_model())
+    groups = parameter_groups(network, 1.0, 0.1)
+    decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    trunk = network.trunk
+    for embedding in (trunk.pos_embed, trunk.token, trunk.keypoints.name):
+        assert id(embedding) not in decayed
+    assert id(trunk.keypoints.feature.weight) in decayed

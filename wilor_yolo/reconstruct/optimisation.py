@@ -30,7 +30,7 @@ def parameter_groups(
 
     With layer-wise decay, transformer block i of d (counted from 0) learns at
     ``layer_decay ** (d - i)`` of the rate, stem, tokens and position embedding at
-    ``layer_decay ** (d + 1)``; what comes after the blocks at the full rate.
+    ``layer_decay ** (d + 1)``; what comes after the blocks (the side, too) at the full rate.
 
     Args:
         network: all its parameters that require gradients are covered, each once.
@@ -54,7 +54,7 @@ def parameter_groups(
             continue
         slow = any(name.startswith(prefix) for prefix in pretrained)
         # Biases, norms, position embeddings and tokens.
-        plain = parameter.ndim < 2 or name.endswith(("pos_embed", "token"))
+        plain = parameter.ndim < 2 or name.endswith(("pos_embed", "token", "keypoints.name"))
         factor = (pretrained_lr if slow else 1.0) * layer_decay ** _height(name, depth)
         groups.setdefault((slow, factor, plain), []).append(parameter)
     return [
@@ -77,7 +77,7 @@ def _height(name: str, depth: int) -> int:
     block = _block(name)
     if block >= 0:
         return depth - block
-    below = re.search(r"(?:^|\.)trunk\.(?!last_norm)", name)
+    below = re.search(r"(?:^|\.)trunk\.(?!last_norm\.|side\.)", name)
     return depth + 1 if below and depth else 0
 
 
