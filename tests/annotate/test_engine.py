@@ -183,8 +183,8 @@ AnnotationJob({out!r}, Ensemble([SquareFinder()]), None, settings).run({source!r
 def test_kill_9_loses_one_chunk_at_most(tmp_path: Path, clip: Path, square_finder) -> None:
     whole, out = tmp_path / "whole", tmp_path / "killed"
     job(whole, square_finder()).run(clip.parent)
-    # settings.json and a chunk (5 pictures, 5 labels, its manifest) are 12 renames: the 18th is in
-    # the middle of the second chunk.
+    # settings.json, names.json and a chunk (5 pictures, 5 labels, its manifest) are 13 renames: the
+    # 18th is in the middle of the second chunk.
     code = _KILLED.format(
         folder=str(Path(__file__).parent), at=18, out=str(out), source=str(clip.parent)
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from .fitted import FittedHands
 from .fitting import HandFitter
 from .frames import Item, NearCopies, SampledFrame, VideoReader, read_picture
 from .fusion import FusedHand
-from .gather import JobSummary, Task, collect, find_tasks
+from .gather import JobSummary, Task, collect, find_work
+from .kept_names import bundle_name, write_read
 from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg
 
 __all__ = ["AnnotationJob", "JobSettings", "JobSummary"]
@@ -110,8 +111,8 @@ class AnnotationJob:
 
     def run(self, source: str | Path) -> JobSummary:
         """Annotate everything of a source (see :func:`.frames.find_items`)."""
-        tasks = find_tasks(source, self.settings.pictures, self.out)
-        return collect(self.out, tasks, map(self.do, tasks), self.report)
+        tasks, before = find_work(source, self.settings.pictures, self.out)
+        return collect(self.out, tasks, map(self.do, tasks), self.report, before)
 
     def do(self, task: Task) -> Counter[str]:
         """Annotate a video or a bundle of pictures; the counts of that alone."""
@@ -137,7 +138,7 @@ class AnnotationJob:
         try:
             with VideoReader(item, self.settings.rate, self.settings.chunk) as reader:
                 for chunk, frames in _by_chunk(reader.frames(done)):
-                    failed |= not self._chunk(f"{prefix}{chunk:05d}", frames)
+                    failed |= not self._write(f"{prefix}{chunk:05d}", self._look(frames))
                 if reader.cut_short:
                     self._trouble(str(item.path), reader.end, reader.cut_short, "videos cut short")
         except ImageError as error:
@@ -148,23 +149,28 @@ class AnnotationJob:
             self.summary.counts["videos"] += 1
 
     def _pictures(self, items: list[Item]) -> None:
-        names = "\n".join(item.name for item in items)
-        chunk = f"pictures-{hashlib.sha1(names.encode()).hexdigest()[:12]}"
-        if (self.out / "parts" / f"{chunk}.jsonl").exists():
+        chunk = bundle_name(items)
+        if (self.out / "parts" / f"{chunk}.jsonl").exists():  # a cluster may do a task twice
             self.summary.counts["pictures done before"] += len(items)
             return
+        known: list[str] = []
 
         def read() -> Iterator[SampledFrame]:
             for item in items:
                 try:
-                    yield read_picture(item)
+                    frame = read_picture(item)
                 except ImageError as error:
                     self._trouble(str(item.path), 0.0, str(error), "pictures unreadable")
+                    continue
+                known.append(item.name)
+                yield frame
 
-        self._chunk(chunk, read())
+        annotated = self._look(read())
+        if known:
+            self._write(chunk, annotated, known)
 
-    def _chunk(self, chunk: str, frames: Iterable[SampledFrame]) -> bool:
-        """Annotate and write one chunk; False if it could not be written."""
+    def _look(self, frames: Iterable[SampledFrame]) -> list[AnnotatedFrame]:
+        """Annotate the frames of a chunk; those with something to write."""
         copies = NearCopies(self.settings.near_copy_bits)
         annotated = []
         for frame in frames:
@@ -175,7 +181,13 @@ class AnnotationJob:
             result = self._annotate(frame)
             if result is not None:
                 annotated.append(result)
+        return annotated
+
+    def _write(self, chunk: str, annotated: list[AnnotatedFrame], read: Sequence[str] = ()) -> bool:
+        """Fit and write one chunk, of pictures with the names `read`; False if that fails."""
         try:
+            if read:
+                write_read(self.out, chunk, read)
             self.folder.write_chunk(chunk, annotated, self._fit(annotated), self._version)
         except (OSError, HandError) as error:  # a full disk: the next run does the chunk again
             where = annotated[0].name.path if annotated else chunk

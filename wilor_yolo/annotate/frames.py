@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +27,7 @@ from ..sources import (
 from .candidates import FrameName
 
 __all__ = [
+    "GivenFile",
     "Item",
     "NearCopies",
     "SampledFrame",
@@ -55,6 +59,13 @@ class Item:
     is_video: bool
 
 
+class GivenFile(NamedTuple):
+    """A file that has its name already: `path`, absolute, and `size`, bytes."""
+
+    path: str
+    size: int
+
+
 @dataclass(frozen=True)
 class SampledFrame:
     """A picture to annotate.
@@ -74,13 +85,19 @@ class SampledFrame:
     image: np.ndarray = field(repr=False)
 
 
-def find_items(source: str | Path, without: Path | None = None) -> list[Item]:
+def find_items(
+    source: str | Path,
+    without: Path | None = None,
+    kept: Mapping[str, GivenFile] | None = None,
+) -> list[Item]:
     """The videos and pictures of a source, sorted by path.
 
     Args:
         source: a file, a folder (searched with its subfolders), a `.txt` list of these, or
             a glob of files.
         without: a folder inside a searched one that is passed over: what the job itself writes.
+        kept: the files that have a name already; they keep it, also when they were moved, and no
+            other file gets it.
 
     Raises:
         ImageError: nothing there.
@@ -103,24 +120,52 @@ def find_items(source: str | Path, without: Path | None = None) -> list[Item]:
             files += [(p, p.relative_to(root)) for p in inside]
         else:
             files.append((root, Path(root.name)))
+    kept = kept or {}
+    holders = {name.lower(): given for name, given in kept.items()}
+    own_name = {given.path: name for name, given in kept.items()}
     items: list[Item] = []
     taken: set[str] = set()
     for file, relative in files:
         suffix = file.suffix.lower()
         if suffix not in VIDEO_SUFFIXES | PICTURE_SUFFIXES:
             continue
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", relative.with_suffix("").as_posix())
-        if name.lower() in taken or len(name) > _LONGEST_NAME:
-            digest = hashlib.sha1(relative.as_posix().encode()).hexdigest()[:8]
-            name = f"{name[:_LONGEST_NAME]}_{digest}"
-        apart, number = name, 2  # files of one name from several folders of a list
-        while name.lower() in taken:
-            name, number = f"{apart}_{number}", number + 1
+        path_now = os.path.abspath(file)
+        own_first = (own_name[path_now],) if path_now in own_name else ()
+        name = next(
+            name
+            for name in chain(own_first, _names_for(relative))
+            if name.lower() not in taken and _may_have(file, holders.get(name.lower()))
+        )
         taken.add(name.lower())
         items.append(Item(file, name, suffix in VIDEO_SUFFIXES))
     if not items:
         raise ImageError(f"{source} holds no videos and no pictures.")
     return items
+
+
+def _names_for(relative: Path) -> Iterator[str]:
+    """Names for a file, nicest first, without end."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", relative.with_suffix("").as_posix())
+    if len(name) <= _LONGEST_NAME:
+        yield name
+    digest = hashlib.sha1(relative.as_posix().encode()).hexdigest()[:8]
+    apart = f"{name[:_LONGEST_NAME]}_{digest}"
+    yield apart
+    for number in count(2):  # files of one name from several folders of a list
+        yield f"{apart}_{number}"
+
+
+def _may_have(file: Path, holder: GivenFile | None) -> bool:
+    """Whether a file may have a name: it is nobody's, or that of the file itself, maybe from where
+    it was before."""
+    if holder is None or holder.path == os.path.abspath(file):
+        return True
+    return (
+        not os.path.exists(holder.path)
+        and Path(holder.path).name == file.name
+        and file.exists()
+        and holder.size in (0, file.stat().st_size)  # 0: gone before its size was kept
+    )
 
 
 def read_picture(item: Item, chunk: int = 0) -> SampledFrame:

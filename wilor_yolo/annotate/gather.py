@@ -13,8 +13,9 @@ from typing import Any
 from ..skeleton import JOINT_NAMES, SIDE_NAMES
 from ..whole_files import replacing, write_text
 from .frames import Item, find_items
+from .kept_names import bundles_of, job_items, pictures_read
 
-__all__ = ["JobSummary", "Task", "assemble", "collect", "find_tasks"]
+__all__ = ["JobSummary", "Task", "assemble", "collect", "find_tasks", "find_work"]
 
 Task = tuple[Item, ...]  # a video, or some pictures
 
@@ -41,10 +42,29 @@ def find_tasks(source: str | Path, pictures: int, without: Path | None = None) -
     Raises:
         ImageError: nothing there.
     """
-    items = find_items(source, without)
-    stills = [item for item in items if not item.is_video]
-    bundles = [tuple(stills[i : i + pictures]) for i in range(0, len(stills), pictures)]
-    return [*((item,) for item in items if item.is_video), *bundles]
+    return _tasks(find_items(source, without), pictures)
+
+
+def find_work(source: str | Path, pictures: int, out: Path) -> tuple[list[Task], int]:
+    """The tasks of a job, and how many pictures need none because the job has read them before.
+
+    Args:
+        source: as for :func:`.frames.find_items`.
+        pictures: at most so many a task.
+        out: the job's folder; keeps the names of the files (see :mod:`.kept_names`).
+
+    Raises:
+        ImageError: nothing there.
+        HandError: the kept names are damaged.
+    """
+    items = job_items(source, out, pictures)
+    before = pictures_read(out)
+    left = [item for item in items if item.is_video or item.name not in before]
+    return _tasks(left, pictures), len(items) - len(left)
+
+
+def _tasks(items: Sequence[Item], pictures: int) -> list[Task]:
+    return [*((item,) for item in items if item.is_video), *bundles_of(items, pictures)]
 
 
 def collect(
@@ -52,6 +72,7 @@ def collect(
     tasks: Sequence[Task],
     done: Iterable[Counter[str]],
     report: Callable[[str], None] = print,
+    done_before: int = 0,
 ) -> JobSummary:
     """Wait for all tasks, add up their counts, and write what tells of the whole.
 
@@ -59,9 +80,12 @@ def collect(
         out: the data set's folder.
         done: the counts of each task as it gets ready, in any order.
         report: called with a line a task.
+        done_before: pictures that no task holds because they are done.
     """
     started = time.perf_counter()
     summary = JobSummary()
+    if done_before:
+        summary.counts["pictures done before"] = done_before
     try:
         for number, counts in enumerate(done, start=1):
             summary.counts.update(counts)

@@ -119,12 +119,14 @@ def run(args: list[str]) -> int:
         raise HandError(f"unsure={options.unsure} is above keep={options.keep}; lower it.")
     if options.fit:
         check_model(options)
-    from ..annotate.gather import collect, find_tasks
+    from ..annotate.gather import collect, find_work
     from ..spread import spread
 
-    tasks = find_tasks(options.source, JOB_PICTURES, without=Path(options.out))
+    tasks, before = find_work(options.source, JOB_PICTURES, Path(options.out))
+    if not tasks:
+        _worker(options)  # other settings than the folder's are refused all the same
     done = spread(partial(_worker, options), tasks, options.workers, options.engine)
-    summary = collect(Path(options.out), tasks, done, _say)
+    summary = collect(Path(options.out), tasks, done, _say, before)
     print(f"{options.out}: {summary}")
     bad = [kind for kind in summary.counts if kind.endswith(_BAD)]
     if bad:
