@@ -83,6 +83,9 @@ def test_plain_data_round_trip(tmp_path):
         ({"mean_cam": 3}, "mean_cam"),
         ({"visible": 1.5}, "visible"),
         ({"iterations": 0}, "iterations"),
+        ({"stem": "hand-landmarks", "tokens": "released"}, "needs tokens=paper"),
+        ({"stem": "hand-landmarks", "keypoints": True, "feedback": True}, "keypoints=false"),
+        ({"stem": "hand-landmarks", "keypoints": True, "seen_rounds": 1}, "keypoints=false"),
         ([1, 2], "keys and values"),
     ],
 )

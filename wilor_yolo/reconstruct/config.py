@@ -130,6 +130,13 @@ class NetworkConfig:
             raise HandError(f"dim={self.dim} is not a multiple of heads={self.heads}.")
         if self.keypoints and self.tokens == "released":
             raise HandError("keypoints=true needs tokens=paper.")
+        if self.stem == LANDMARK_STEM and self.tokens == "released":
+            raise HandError(f"stem={LANDMARK_STEM} needs tokens=paper.")
+        if self.keypoints and (self.feedback or self.seen_rounds):
+            raise HandError(
+                "keypoints=true hides the landmarks that feedback and seen_rounds read; give "
+                "keypoints=false, or feedback=false and seen_rounds=0."
+            )
         if self.feedback and (self.stem != LANDMARK_STEM or not self.scales):
             raise HandError(f"feedback=true needs stem={LANDMARK_STEM} and a refinement.")
         if self.seen_rounds and self.stem != LANDMARK_STEM:
