@@ -151,6 +151,10 @@ def test_rotations_stay_exact_under_autocast():
     assert (fast.vertices - exact.vertices).abs().max() < 5e-3
 
 
+def test_whole_numbers_are_a_camera_too():
+    assert _network(replace(TINY, mean_cam=(4, 0, 0))).mean_cam.dtype == torch.float32
+
+
 def test_every_parameter_gets_a_gradient():
     # "mean": with "max" a channel may win by chance and leave weights without a gradient.
     network = _network(replace(TINY, aggregation="mean"), shaken=True).train()

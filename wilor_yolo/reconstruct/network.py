@@ -156,7 +156,7 @@ class HandNetwork(nn.Module):
             self.cam_head = residual_mlp(config.dim, NUM_CAM)
         self.register_buffer("mean_pose6d", _mean_pose6d(hand_model))
         self.register_buffer("mean_betas", torch.zeros(NUM_BETAS))
-        self.register_buffer("mean_cam", torch.tensor(config.mean_cam))
+        self.register_buffer("mean_cam", torch.tensor(config.mean_cam, dtype=torch.float32))
 
     def forward(self, crops: Tensor) -> NetworkOutput:
         """Reconstruct B hands.
