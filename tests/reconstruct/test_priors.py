@@ -67,11 +67,17 @@ def test_files(tmp_path):
     np.savez(tmp_path / "short.npz", hand_pose=rows[:, :44], betas=rows[:, 45:])
     rows[3, 2] = np.nan
     save_prior(tmp_path / "nan.npz", rows, "test")
+    np.savez(tmp_path / "empty.npz", hand_pose=np.zeros((0, 45)), betas=np.zeros((0, 10)))
+    np.savez(tmp_path / "number.npz", hand_pose=1.0, betas=rows[:, 45:])
+    np.save(tmp_path / "bare.npy", rows)
     (tmp_path / "torn.npz").write_bytes(path.read_bytes()[:300])
     for name, message in (
         ("none.npz", "does not exist"),
         ("short.npz", "should be"),
         ("nan.npz", "row 3"),
+        ("empty.npz", "should be"),
+        ("number.npz", "should be"),
+        ("bare.npy", "no prior"),
         ("torn.npz", "no prior"),
     ):
         with pytest.raises(HandError, match=message):

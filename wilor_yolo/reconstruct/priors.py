@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import roma
 import torch
 from torch import Tensor
 
-from ..errors import HandError
+from ..errors import NPZ_ERRORS, HandError
 from ..samples import EncodedSample
 from ..whole_files import replacing
 
@@ -75,12 +74,12 @@ def load_prior(path: Path) -> np.ndarray:
         with np.load(path, allow_pickle=False) as data:
             pose = np.asarray(data["hand_pose"], np.float32)
             betas = np.asarray(data["betas"], np.float32)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except NPZ_ERRORS as error:
         raise HandError(f"{path} is no prior with hand_pose and betas: {error}.") from None
-    pose, betas = pose.reshape(len(pose), -1), betas.reshape(len(betas), -1)
-    if pose.shape[1] == NUM_POSE + 3:
+    pose, betas = (a.reshape(len(a), -1) if a.size and a.ndim else a for a in (pose, betas))
+    if pose.shape[1:] == (NUM_POSE + 3,):
         pose = pose[:, 3:]
-    if pose.shape[1] != NUM_POSE or betas.shape != (len(pose), 10) or not len(pose):
+    if not pose.size or pose.shape[1:] != (NUM_POSE,) or betas.shape != (len(pose), 10):
         raise HandError(
             f"{path}: hand_pose {pose.shape} and betas {betas.shape} should be (M, 45) and (M, 10)."
         )
