@@ -148,6 +148,28 @@ def test_camera_can_be_left_alone():
         assert (pose != 0).any() and bool((cam != 0).any()) == refine_cam
 
 
+def test_a_camera_left_alone_has_no_idle_parameters():
+    """DDP refuses such; files still carry them."""
+    refinement = _refinement(refine_cam=False)
+    assert refinement.state_dict().keys() == _refinement().state_dict().keys()
+    residuals = refinement(refinement.pyramid(_random(2, 32, 4, 3)), *_arguments())
+    sum(r.sum() for r in residuals).backward()
+    idle = [n for n, p in refinement.named_parameters() if p.requires_grad and p.grad is None]
+    assert not idle
+
+
+@pytest.mark.parametrize("sampling", ["aligned", "released"])
+def test_heads_run_in_float32_under_autocast(sampling):
+    refinement = _refinement(sampling=sampling)
+    for parameter in refinement.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    vertices, projected, cam = _arguments()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        maps = refinement.pyramid(_random(2, 32, 4, 3))
+        residuals = refinement(maps, vertices, projected, cam)
+    assert {r.dtype for r in residuals} == {torch.float32}
+
+
 def test_hands_outside_the_crop_give_finite_residuals():
     refinement = _refinement()
     for parameter in refinement.parameters():

@@ -48,6 +48,8 @@ class Refinement(nn.Module):
             self.pose = residual_mlp(channels, NUM_POSE_6D)
             self.shape = residual_mlp(channels, NUM_BETAS)
             self.cam = residual_mlp(channels, NUM_CAM)
+        # Kept for the files that have it; what is not trained is no unused parameter to DDP.
+        self.cam.requires_grad_(config.refine_cam)
         self.feedback = _feedback_mlp(channels) if config.feedback else None
 
     def pyramid(self, features: Tensor) -> list[Tensor]:
@@ -83,16 +85,17 @@ class Refinement(nn.Module):
             else:
                 sampled = sample_released(features, vertices, cam)
             read.append(aggregate(sampled, self.config.aggregation))
-        vector = torch.cat(read, dim=-1)
-        pose, shape, cam_residual = self.pose(vector), self.shape(vector), self.cam(vector)
-        if self.feedback is not None:
-            assert distances is not None
-            with torch.autocast(vector.device.type, enabled=False):
-                told = self.feedback(torch.cat((vector.float(), distances), dim=-1))
-            more = told.split((NUM_POSE_6D, NUM_BETAS, NUM_CAM), dim=-1)
-            pose, shape, cam_residual = pose + more[0], shape + more[1], cam_residual + more[2]
-        if not self.config.refine_cam:
-            cam_residual = torch.zeros_like(cam_residual)
+        with torch.autocast(cam.device.type, enabled=False):
+            vector = torch.cat(read, dim=-1).float()
+            pose, shape = self.pose(vector), self.shape(vector)
+            cam_residual = self.cam(vector) if self.config.refine_cam else torch.zeros_like(cam)
+            if self.feedback is not None:
+                assert distances is not None
+                told = self.feedback(torch.cat((vector, distances), dim=-1))
+                more = told.split((NUM_POSE_6D, NUM_BETAS, NUM_CAM), dim=-1)
+                pose, shape = pose + more[0], shape + more[1]
+                if self.config.refine_cam:
+                    cam_residual = cam_residual + more[2]
         return pose, shape, cam_residual
 
 
