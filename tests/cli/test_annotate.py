@@ -49,6 +49,26 @@ def test_detections_on_file_become_labels(pictures: Path, tmp_path: Path, capsys
     assert "test_share=0" in capsys.readouterr().err
 
 
+def test_another_detector_of_the_same_name_is_refused(
+    pictures: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    other = tmp_path / "other" / "found.json"
+    other.parent.mkdir()
+    other.write_text('{"detections": []}')
+    words = ["annotate", f"source={pictures}", f"out={tmp_path / 'out'}", "fit=False"]
+    assert main([*words, f"detectors={tmp_path / 'found.json'}"]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "detectors=found.json"]) == 0  # the same file
+    assert main([*words, "detectors=other/found.json"]) == 2
+    assert "detector_files" in capsys.readouterr().err
+    settings = tmp_path / "out" / "settings.json"
+    kept = json.loads(settings.read_text())
+    del kept["detector_files"]
+    settings.write_text(json.dumps(kept))  # as earlier versions wrote it
+    assert main([*words, "detectors=found.json"]) == 0
+    assert main([*words, "detectors=other/found.json"]) == 2
+
+
 def test_trouble_is_exit_code_1(pictures: Path, tmp_path: Path, capsys) -> None:
     (pictures / "c.jpg").write_bytes(b"no picture")
     words = ["annotate", f"source={pictures}", f"out={tmp_path / 'out'}", "fit=False"]

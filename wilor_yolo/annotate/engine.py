@@ -33,10 +33,12 @@ from .gather import JobSummary, Task, collect, find_work
 from .kept_names import bundle_name, write_read
 from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg
 
-__all__ = ["AnnotationJob", "JobSettings", "JobSummary"]
+__all__ = ["DETECTOR_FILES", "AnnotationJob", "JobSettings", "JobSummary"]
 
 ENGINE = 2  # raise when the same job makes other labels than before
-
+# Among `models`: where the detectors come from, for two files may have one name. Folders of earlier
+# versions do not tell; the first run that goes on in one writes it down.
+DETECTOR_FILES = "detector_files"
 
 _UNKNOWN = np.full((NUM_JOINTS, 3), np.nan)
 
@@ -289,23 +291,32 @@ class AnnotationJob:
 
     def _keep_settings(self, models: Mapping[str, Any]) -> None:
         """Write the settings beside the data, or compare with those that are there."""
-        wanted: dict[str, Any] = {
-            "engine": ENGINE,
-            "detectors": self.ensemble.names,
-            **asdict(self.settings),
-            **models,
-        }
+        text = json.dumps(
+            {
+                "engine": ENGINE,
+                "detectors": self.ensemble.names,
+                **asdict(self.settings),
+                **models,
+            },
+            indent=1,
+        )
         path = self.out / "settings.json"
         if not path.exists():
-            write_text(path, json.dumps(wanted, indent=1) + "\n")
+            write_text(path, text + "\n")
             return
+        wanted = json.loads(text)  # tuples become lists
         have = json.loads(path.read_text(encoding="utf-8"))
+        earlier = DETECTOR_FILES in wanted and DETECTOR_FILES not in have
+        if earlier:
+            have[DETECTOR_FILES] = wanted[DETECTOR_FILES]
         keys = {**have, **wanted}
         differ = [f"{k}={have.get(k)}" for k in keys if have.get(k) != wanted.get(k)]
         if differ:
             raise HandError(
                 f"{self.out} holds a job with {', '.join(differ)}; use the same or another out=."
             )
+        if earlier:
+            write_text(path, text + "\n")
 
 
 def _by_chunk(frames: Iterator[SampledFrame]) -> Iterator[tuple[int, Iterator[SampledFrame]]]:

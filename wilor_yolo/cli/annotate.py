@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -136,7 +137,7 @@ def run(args: list[str]) -> int:
 
 def _worker(options: AnnotateOptions) -> Callable[[Task], Counter[str]]:
     """What a process of the job does with a task; it loads the networks once."""
-    from ..annotate.engine import AnnotationJob, JobSettings
+    from ..annotate.engine import DETECTOR_FILES, AnnotationJob, JobSettings
 
     settings = JobSettings(
         rate=options.rate,
@@ -153,7 +154,14 @@ def _worker(options: AnnotateOptions) -> Callable[[Task], Counter[str]]:
     )
     fitter = make_fitter(options) if options.fit else None
     models = {name: getattr(options, name) for name in _MODELS}
+    models[DETECTOR_FILES] = [_place(detector) for detector in options.detectors]
     return AnnotationJob(options.out, _ensemble(options), fitter, settings, _say, models).do
+
+
+def _place(detector: str) -> str:
+    """A detector as the settings keep it: a file is the same from every working directory."""
+    here = detector not in _BUILT_IN and Path(detector).exists()
+    return os.path.abspath(detector) if here else detector
 
 
 def _say(line: str) -> None:
