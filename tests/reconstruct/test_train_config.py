@@ -39,11 +39,47 @@ def test_shipped_files_load_and_round_trip(name, tmp_path):
         ({"resume": "no way"}, "true or false"),
         ({"frozen": ["trunk"]}, "init="),
         ({"ema_decay": 1.0}, "ema_decay"),
+        ({"losses": 3}, "keys and values"),
+        ({"losses.side": None}, "losses.side=None must be a number"),
+        ({"losses.side": True}, "must be a number"),
+        ({"losses.maps": -1}, "outside 0 to"),
+        ({"augment.scale": "big"}, "augment.scale='big' must be a number"),
+        ({"augment.erase_max": 0.05}, "outside 0.08 to 0.95"),
+        ({"augment.blur_probability": 1.5}, "outside 0 to 1"),
+        ({"minutes": 0}, "minutes"),
+        ({"steps": float("inf")}, "steps=inf must be a whole number"),
+        ({"steps": 0}, "outside 1 to"),
+        ({"workers": -1}, "workers"),
+        ({"lr": float("nan")}, "lr=nan must be a number"),
+        ({"devices": 0}, "devices"),
+        ({"network": ["vit-tiny"]}, "must be text"),
+        ({"frozen": 3, "init": "w.pt"}, "list of names"),
+        ({"data": [{"weight": 1}]}, "give path="),
+        ({"data": [{"path": "a", "weight": "much"}]}, "data.weight='much' must be a number"),
+        ({3: 4}, "unknown training key 3"),
     ],
 )
 def test_bad_keys_and_values_are_refused(values, words):
-    with pytest.raises(HandError, match=words):
+    with pytest.raises(HandError, match=words) as caught:
         TrainConfig.from_dict(values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a: [1,", "no yaml file"),
+        (b"\x80\x02\xff", "no yaml file"),
+        (b"- 1\n- 2\n", "keys and values"),
+        (b"losses: 3\n", "losses must hold keys and values"),
+    ],
+)
+def test_files_of_something_else_are_refused(tmp_path, content, words):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(HandError, match=words) as caught:
+        TrainConfig.from_yaml(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_name_lists_the_shipped_ones():
@@ -56,6 +92,7 @@ def test_values_as_a_command_line_gives_them():
         {"lr": "5e-4", "steps": 1e3, "data": ["a", {"path": "b", "weight": 0.3}], "val": "c"}
     )
     assert config.lr == 5e-4 and config.steps == 1000 and isinstance(config.steps, int)
+    assert TrainConfig.from_dict({"losses.betas": "5e-5"}).losses.betas == 5e-5
     assert config.data == (DataGroup("a"), DataGroup("b", 0.3)) and config.val == (DataGroup("c"),)
 
 

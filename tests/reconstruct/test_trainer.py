@@ -170,6 +170,15 @@ def test_kill_9_loses_only_the_time_since_the_last_checkpoint(place, tmp_path):
     assert trainer.fit().step == step + 2
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("accelerator", "gpus"), ("strategy", "dpp"), ("strategy", "fsdp")]
+)
+def test_devices_that_lightning_refuses_are_said_in_one_line(place, tmp_path, key, value):
+    with pytest.raises(HandError, match=f"{key}={value}.* run everywhere") as caught:
+        ReconstructorTrainer(_config(place, tmp_path / "run", **{key: value}))
+    assert "\n" not in str(caught.value)
+
+
 def test_bad_numbers_stop_and_name_the_samples(place, tmp_path):
     config = _config(place, tmp_path / "run", steps=2)
     ReconstructorTrainer(config).fit()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import hashlib
 import json
@@ -10,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,43 @@ __all__ = ["TrainConfig"]
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ON_BAD = ("stop", "skip")
+# Least and most, both allowed; dotted names are keys of `losses` and `augment`.
+_RANGES: dict[str, tuple[float, float]] = {
+    "steps": (1, 1e12),
+    "minutes": (1e-3, 1e9),
+    "batch_size": (1, 1e6),
+    "accumulate": (1, 1e6),
+    "lr": (0, 10),
+    "weight_decay": (0, 10),
+    "warmup_steps": (0, 1e12),
+    "final_lr": (0, 1),
+    "pretrained_lr": (0, 1000),
+    "layer_decay": (1e-3, 1),
+    "clip_norm": (0, 1e9),
+    "ema_decay": (1e-6, 1 - 1e-9),
+    "augment_until": (0, 1),
+    "threads": (0, 4096),
+    "workers": (0, 4096),
+    "devices": (1, 4096),
+    "nodes": (1, 1e6),
+    "seed": (0, 1e9),
+    "rescan_steps": (0, 1e12),
+    "checkpoint_minutes": (0, 1e9),
+    "validate_minutes": (0, 1e9),
+    "val_samples": (1, 1e12),
+    "val_pictures": (0, 10_000),
+    "log_steps": (1, 1e12),
+    **{f"losses.{f.name}": (0, 1e9) for f in fields(LossWeights)},
+    **{f"augment.{f.name}": (0, 1) for f in fields(AugmentConfig)},  # but for these
+    "augment.scale": (0, 0.95),
+    "augment.rotation_deg": (0, 180),
+    "augment.upright_deg": (0, 180),
+    "augment.translation": (0, 10),
+    "augment.gamma": (0, 5),
+    "augment.noise_sigma": (0, 255),
+    "augment.blur_sigma": (0.01, 100),
+    "augment.erase_max": (0.08, 0.95),
+}
 # Keys that came later; at these values they leave the hash of older runs as it was.
 _LATER = {"accumulate": 1, "layer_decay": 1.0, "prior": None, "nodes": 1}
 
@@ -127,9 +164,10 @@ class TrainConfig:
             raise HandError(f"precision={self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
         if self.on_bad not in ON_BAD:
             raise HandError(f"on_bad={self.on_bad!r}; choose one of {', '.join(ON_BAD)}.")
-        for name in ("steps", "batch_size", "accumulate", "log_steps", "val_samples"):
-            if getattr(self, name) < 1:
-                raise HandError(f"{name}={getattr(self, name)} must be at least 1.")
+        for name, (least, most) in _RANGES.items():
+            value = attrgetter(name)(self)
+            if value is not None and not least <= value <= most:  # nor is NaN
+                raise HandError(f"{name}={value} lies outside {least:g} to {most:g}.")
         if self.frozen and not self.init:
             raise HandError("frozen= keeps layers as init= has them; give init=, or frozen=[].")
         if self.batch_size % self.accumulate:
@@ -139,42 +177,40 @@ class TrainConfig:
             )
         if self.augment_until < 1 and self.minutes is not None:
             raise HandError("augment_until counts in steps; leave minutes out, or augment_until.")
-        if not 0 < self.layer_decay <= 1:
-            raise HandError(f"layer_decay={self.layer_decay} must lie above 0, up to 1.")
-        if not 0 < self.ema_decay < 1:
-            raise HandError(f"ema_decay={self.ema_decay} must lie between 0 and 1.")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
         """From plain data; nested keys may be dotted ("augment.scale").
 
         Raises:
-            HandError: an unknown key, with the nearest known one.
+            HandError: an unknown key, with the nearest known one, or a value of another kind.
         """
         nested: dict[str, type] = {"losses": LossWeights, "augment": AugmentConfig}
         values: dict[str, Any] = {}
         inner: dict[str, dict[str, Any]] = {name: {} for name in nested}
         for key, value in data.items():
-            head, _, tail = key.partition(".")
+            head, _, tail = str(key).partition(".")
             if tail and head in nested:
                 inner[head][tail] = value
-            elif key in nested and isinstance(value, Mapping):
-                inner[key].update(value)
+            elif key in nested:
+                inner[key].update(_keys_and_values(value, key))
             else:
                 values[key] = value
         _refuse_unknown(values, cls, "training")
         for name, kind in nested.items():
             _refuse_unknown(inner[name], kind, name)
             if inner[name]:
-                values[name] = kind(**inner[name])
+                values[name] = kind(**_typed(inner[name], kind, f"{name}."))
         for name in ("data", "val"):
             if name in values:
                 values[name] = _groups(values[name], name)
         for name in ("pretrained", "frozen"):
             if name in values:
-                given = values[name]
-                values[name] = (given,) if isinstance(given, str) else tuple(given or ())
-        return cls(**{name: _typed(name, value) for name, value in values.items()})
+                given = [values[name]] if isinstance(values[name], str) else values[name] or ()
+                if not isinstance(given, (list, tuple)) or not all(map(_is_text, given)):
+                    raise HandError(f"{name}={given!r} must be a list of names.")
+                values[name] = tuple(given)
+        return cls(**_typed(values, cls))
 
     @classmethod
     def from_yaml(cls, source: str | Path, **overrides: Any) -> TrainConfig:
@@ -183,7 +219,7 @@ class TrainConfig:
         Overrides go through the same check of unknown keys.
 
         Raises:
-            HandError: no such file or name, or an unknown key.
+            HandError: no such file or name, no yaml of keys and values, or an unknown key.
         """
         path = Path(source)
         if not path.is_file():
@@ -195,12 +231,16 @@ class TrainConfig:
                     f"no training config {str(source)!r}; give a yaml file or one of "
                     f"{', '.join(names)}."
                 )
-            text = shipped.read_text(encoding="utf-8")
+            data = yaml.safe_load(shipped.read_text(encoding="utf-8"))
         else:
-            text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text) or {}
+            try:
+                data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                reason = str(error).splitlines()[0]
+                raise HandError(f"{path} is no yaml file ({reason}).") from None
+        data = dict(_keys_and_values(data, str(path)))
         for name in ("losses", "augment"):  # so that one dotted override keeps its siblings
-            for key, value in (data.pop(name, None) or {}).items():
+            for key, value in _keys_and_values(data.pop(name, None), name).items():
                 data[f"{name}.{key}"] = value
         return cls.from_dict({**data, **overrides})
 
@@ -239,7 +279,7 @@ def _refuse_unknown(values: Mapping[str, Any], kind: type, what: str) -> None:
     known = [f.name for f in fields(kind)]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
+            near = difflib.get_close_matches(str(key), known, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
             raise HandError(f"unknown {what} key {key!r}. {hint}")
 
@@ -247,32 +287,60 @@ def _refuse_unknown(values: Mapping[str, Any], kind: type, what: str) -> None:
 def _groups(value: Any, name: str) -> tuple[DataGroup, ...]:
     if value is None:
         return ()
-    if isinstance(value, (str, Path, DataGroup, Mapping)):
-        value = [value]
     groups = []
-    for item in value:
+    for item in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(item, Mapping):
             _refuse_unknown(item, DataGroup, name)
-            item = DataGroup(**item)
+            if "path" not in item:
+                raise HandError(f"{name}: {dict(item)} says no path; give path=.")
+            item = DataGroup(**_typed(item, DataGroup, f"{name}."))
         groups.append(item if isinstance(item, DataGroup) else DataGroup(str(item)))
     return tuple(groups)
 
 
-_KINDS = {f.name: f.type for f in dataclasses.fields(TrainConfig)}
+def _keys_and_values(value: Any, what: str) -> Mapping[str, Any]:
+    """The same; none for None."""
+    if value is None:
+        return {}
+    if isinstance(value, (LossWeights, AugmentConfig)):
+        return asdict(value)
+    if not isinstance(value, Mapping):
+        raise HandError(f"{what} must hold keys and values, not {value!r}.")
+    return value
 
 
-def _typed(name: str, value: Any) -> Any:
-    """Numbers as yaml or a command line may write them (`5e-4` is a string in yaml 1.1)."""
-    kind = _KINDS[name]
-    try:
-        if kind == "float" or (kind == "float | None" and value is not None):
-            return float(value)
-        if kind == "int":
-            if float(value) != int(float(value)):
-                raise ValueError
-            return int(float(value))
-    except (TypeError, ValueError):
-        raise HandError(f"{name}={value!r} is no {kind.split(' ')[0]}.") from None
+def _typed(values: Mapping[str, Any], owner: type, prefix: str = "") -> dict[str, Any]:
+    """Values as the fields of a dataclass want them.
+
+    Numbers may stand as yaml or a command line write them (`5e-4` is text in yaml 1.1).
+    """
+    kinds = {f.name: str(f.type) for f in fields(owner)}
+    return {name: _value(prefix + name, value, kinds[name]) for name, value in values.items()}
+
+
+def _value(name: str, value: Any, kind: str) -> Any:
+    if value is None and kind.endswith("| None"):
+        return None
+    kind = kind.removesuffix(" | None")
     if kind == "bool" and not isinstance(value, bool):
         raise HandError(f"{name}={value!r} must be true or false.")
-    return value
+    if kind == "str":
+        if not _is_text(value):
+            raise HandError(f"{name}={value!r} must be text.")
+        return str(value)
+    if kind not in ("float", "int"):
+        return value
+    wanted = "a whole number" if kind == "int" else "a number"
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise HandError(f"{name}={value!r} must be {wanted}.")
+    if kind == "int" and number != int(number):
+        raise HandError(f"{name}={value!r} must be {wanted}.")
+    return int(number) if kind == "int" else number
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, (str, Path, int, float)) and not isinstance(value, bool)

@@ -86,13 +86,21 @@ class ReconstructorTrainer:
         if not (self.out / "last.pt").is_file():
             for group in config.data:
                 find_shards(group.path)  # before processes are started that would find nothing
-        self.fabric = Fabric(
-            accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.nodes,
-            strategy=config.strategy,
-            precision=config.precision,  # type: ignore[arg-type]
-        )
+        try:
+            self.fabric = Fabric(
+                accelerator=config.accelerator,
+                devices=config.devices,
+                num_nodes=config.nodes,
+                strategy=config.strategy,
+                precision=config.precision,  # type: ignore[arg-type]
+            )
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise HandError(
+                f"Lightning cannot run accelerator={config.accelerator} devices={config.devices} "
+                f"strategy={config.strategy} precision={config.precision} here ({reason}); "
+                "accelerator=auto, devices=1 and strategy=auto run everywhere."
+            ) from None
         self.fabric.launch()
         if self.fabric.device.type == "cpu":
             keep_freed_memory()
