@@ -210,6 +210,15 @@ def test_resume_refuses_another_run(place, tmp_path):
         ReconstructorTrainer(_config(place, tmp_path / "run", network=str(tmp_path / "other.yaml")))
 
 
+def test_a_checkpoint_from_before_a_network_key_goes_on(place, tmp_path):
+    run = tmp_path / "run"
+    ReconstructorTrainer(_config(place, run, steps=1, val=[])).fit()
+    state = torch.load(run / "last.pt", weights_only=True)
+    del state["network_config"]["second_look"]
+    torch.save(state, run / "last.pt")
+    assert ReconstructorTrainer(_config(place, run, steps=2, val=[])).step == 1
+
+
 def test_a_resumed_run_takes_a_changed_rate_and_decay(place, tmp_path):
     run = tmp_path / "run"
     ReconstructorTrainer(_config(place, run, steps=1, val=[])).fit()

@@ -296,7 +296,8 @@ class ReconstructorTrainer:
         if not self.config.resume:
             raise HandError(f"{path} exists; give resume=true, or another out= folder.")
         state = load_state(path)
-        if state.network_config != NetworkConfig.from_yaml(self.config.network).to_dict():
+        theirs_network = NetworkConfig.from_dict(state.network_config)  # keys may have come since
+        if theirs_network != NetworkConfig.from_yaml(self.config.network):
             raise HandError(f"{path} holds another network; give another out= folder.")
         if [g["path"] for g in state.config["data"]] != [g.path for g in self.config.data]:
             raise HandError(f"{path} was trained on other data groups; give another out= folder.")
