@@ -40,6 +40,31 @@ def test_json_of_detections(tmp_path: Path) -> None:
     assert finder.stored(frame("/v/clip.mp4", 14)) is None  # not looked at
 
 
+def test_absolute_rows_and_relative_sources(tmp_path: Path, monkeypatch) -> None:
+    rows = [{"file": str(tmp_path / "p" / "a.jpg"), "hands": [{"box": [0, 1, 20, 30]}]}]
+    (tmp_path / "x.json").write_text(json.dumps({"detections": rows}))
+    finder = FileFinder(tmp_path / "x.json")
+    monkeypatch.chdir(tmp_path)
+    for path in ("p/a.jpg", str(tmp_path / "p" / "a.jpg")):
+        found = finder.stored(frame(path))
+        assert found is not None and len(found) == 1
+    assert finder.stored(frame("q/a.jpg")) is None
+
+
+def test_rows_of_one_picture_are_joined(tmp_path: Path) -> None:
+    rows = [
+        {"file": "a.jpg", "hands": [{"box": [5, 5, 9, 9]}]},
+        {"file": "day1/a.jpg", "hands": [{"box": [0, 1, 20, 30]}]},
+        {"file": "day1/a.jpg", "hands": [{"box": [40, 1, 60, 30]}]},
+    ]
+    (tmp_path / "x.json").write_text(json.dumps({"detections": rows}))
+    finder = FileFinder(tmp_path / "x.json")
+    found = finder.stored(frame("/data/day1/a.jpg"))
+    assert found is not None and found.boxes.tolist() == [[0, 1, 20, 30], [40, 1, 60, 30]]
+    found = finder.stored(frame("/data/a.jpg"))
+    assert found is not None and found.boxes.tolist() == [[5, 5, 9, 9]]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -81,3 +106,20 @@ def test_openpose(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(HandError, match="no OpenPose files"):
         OpenPoseFinder(tmp_path / "empty")
+
+
+def test_a_picture_whose_name_ends_in_digits(tmp_path: Path) -> None:
+    hand = np.tile([10.0, 20.0, 0.9], (21, 1))
+    for name, x in (
+        ("COCO_train2014_000000000139", 10.0),
+        ("clip_000000000003_000000000000", 50.0),
+    ):
+        hand[:, 0] = x + np.arange(21)
+        data = {"people": [{"hand_left_keypoints_2d": hand.ravel().tolist()}]}
+        (tmp_path / f"{name}_keypoints.json").write_text(json.dumps(data))
+    (tmp_path / "clip_000000000003_keypoints.json").write_text('{"people": []}')  # clip's frame 3
+    finder = OpenPoseFinder(tmp_path)
+    assert len(finder.stored(frame("COCO_train2014_000000000139.jpg")) or ()) == 1
+    assert len(finder.stored(frame("COCO_train2014.mp4", 139)) or ()) == 1
+    assert len(finder.stored(frame("clip_000000000003.mp4", 0)) or ()) == 1  # not clip's frame 3
+    assert finder.stored(frame("COCO_train2014_000000000139.jpg", 1)) is None

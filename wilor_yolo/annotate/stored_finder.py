@@ -5,15 +5,18 @@ Two layouts are read:
 * a `.json` file `{"detections": [{"file": "a.jpg", "frame": 0, "hands": [...]}]}` with hands
   `{"box": [x0, y0, x1, y1], "confidence": 0.9, "side": "left", "keypoints": [[x, y, c], ...]}`.
   `frame` (0 by default), `side` and `keypoints` may be missing, and so may `box` when there are
-  keypoints. `file` is the end of the picture's or video's path. ContactHands-style boxes go here.
+  keypoints. `file` is the end of the picture's or video's path, the longest one counts, and rows
+  of one picture are joined. ContactHands-style boxes go here.
 * a folder of OpenPose's JSON files, `<name>_keypoints.json`, or
-  `<video>_<12 digits>_keypoints.json` for frame number so and so of a video, with
+  `<video>_<12 digits>_keypoints.json` for frame number so and so of a video (or for a picture whose
+  name ends in the digits), with
   `hand_left_keypoints_2d` and `hand_right_keypoints_2d` of each of the `people`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import defaultdict
 from pathlib import Path, PurePath
@@ -75,12 +78,13 @@ class FileFinder:
 
     def stored(self, frame: FrameName) -> HandCandidates | None:
         """Hands of a frame; None when the file does not name it."""
-        path = PurePath(frame.path)
+        path = PurePath(os.path.abspath(frame.path))
+        matches = defaultdict(list)
         for file, hands in self._hands.get((path.name, frame.index), ()):
             parts = file.parts[1:] if file.is_absolute() else file.parts
             if path.parts[-len(parts) :] == parts:
-                return hands
-        return None
+                matches[len(parts)].append(hands)
+        return HandCandidates.joined(matches[max(matches)]) if matches else None
 
 
 class OpenPoseFinder:
@@ -93,11 +97,14 @@ class OpenPoseFinder:
     name = "openpose"
 
     def __init__(self, folder: str | Path) -> None:
-        self._files: dict[tuple[str, int], Path] = {}
+        frames: dict[tuple[str, int], Path] = {}
+        pictures: dict[tuple[str, int], Path] = {}
         for path in sorted(Path(folder).glob("*_keypoints.json")):
             match = _OPENPOSE.fullmatch(path.name)
             if match:
-                self._files[match["stem"], int(match["frame"] or 0)] = path
+                frames[match["stem"], int(match["frame"] or 0)] = path
+                pictures[path.name.removesuffix("_keypoints.json"), 0] = path
+        self._files = {**pictures, **frames}
         if not self._files:
             raise HandError(f"{folder} holds no OpenPose files (*_keypoints.json).")
 
