@@ -60,6 +60,19 @@ def test_released_frames_are_read_without_pickle(tmp_path: Path, tensors: bool) 
     assert first.vertices == pytest.approx(released()["vertices"], abs=1e-6)
 
 
+@pytest.mark.parametrize("tensors", [False, True])
+def test_frames_in_the_pickles_of_python_2(tmp_path: Path, tensors: bool) -> None:
+    array = np.empty(1, object)
+    array[:] = [released(tensors, side=np.int64(0), confidence=np.float32(0.5))]
+    path = tmp_path / "0.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        pickle.dump(array, file, protocol=2)  # bytes are text there
+    (hand,) = read_frame(path)
+    assert not hand.is_right and hand.confidence == 0.5
+    assert hand.joints_3d == pytest.approx(released()["joints_3d"], abs=1e-6)
+
+
 def test_views_of_tensors(tmp_path: Path) -> None:
     turned = torch.arange(63.0).reshape(3, 21).T[:, :]
     hand = released(joints_3d=turned)

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import HandError, ImageError, WeightsError
 from ..skeleton import NUM_JOINTS, NUM_VERTICES
-from ..unpickle import NUMPY_NAMES, Name, PickledArray, Record, read_pickle
+from ..unpickle import NUMPY_NAMES, Name, PickledArray, PickledScalar, Record, read_pickle
 from ..whole_files import replacing
 
 __all__ = [
@@ -230,7 +230,7 @@ class _Storage(Record):
 
         data: Any = self.args[0] if self.args else None
         if isinstance(data, Record):  # bytes as Python 3 writes them in protocol 2
-            data = getattr(data, "bytes", lambda: None)()
+            data = getattr(data, "content", lambda: None)()
         if not isinstance(data, bytes):
             raise WeightsError("a tensor in it has no contents")
         try:
@@ -252,9 +252,8 @@ _WHIM_NAMES: dict[Name, type] = {
 def _plain(value: Any) -> Any:
     if isinstance(value, (PickledArray, _Rebuilt)):
         return value.numpy()
-    if isinstance(value, Record) and len(value.args) == 2 and isinstance(value.args[1], bytes):
-        dtype = value.args[0]  # numpy's scalar: a dtype and its bytes
-        return np.frombuffer(value.args[1], dtype.numpy())[0]
+    if isinstance(value, PickledScalar):
+        return value.python()
     return value
 
 
