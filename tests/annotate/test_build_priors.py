@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wilor_yolo.annotate.biomechanics import read_limits
-from wilor_yolo.annotate.build_priors import build, read_npz, read_shards
+from wilor_yolo.annotate.build_priors import build, main, read_npz, read_shards
 from wilor_yolo.annotate.mesh_prior import load_mesh_prior
 from wilor_yolo.errors import HandError
 from wilor_yolo.mano.layer import HandLayer
@@ -69,3 +69,13 @@ def test_both_files_are_written_and_fit_the_library(tmp_path: Path) -> None:
     assert 5 <= prior.d <= 80 and 20 <= len(prior.poses) <= 48
     assert (limits.bones[:, 0] < limits.bones[:, 1]).all()
     assert float(limits.bones.min()) > 0.01 and float(limits.bones.max()) < 0.15
+
+
+def test_mistakes_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--poses", str(tmp_path / "absent.npz"), "--prior", str(tmp_path / "p.npz")]
+    with pytest.raises(SystemExit):  # what every other fit uses is not the place to write to
+        main(words)
+    assert "--limits" in capsys.readouterr().err
+    assert main([*words, "--limits", str(tmp_path / "l.yaml")]) == 1
+    told = capsys.readouterr().err
+    assert "absent.npz" in told and told.count("\n") == 1

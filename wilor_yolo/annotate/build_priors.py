@@ -1,7 +1,7 @@
 """Make the priors of the fitting from a pose library.
 
     python -m wilor_yolo.annotate.build_priors --poses poses.npz \\
-        --prior weights/annotate/hand_prior.npz
+        --prior prior.npz --limits limits.yaml
 
 A pose library is an `.npz` with `hand_pose` (N, 45) axis-angle of right hands relative to the flat
 hand and, if known, `betas` (N, 10): for example the parameters of ARCTIC, together with
@@ -12,6 +12,8 @@ hand and, if known, `betas` (N, 10): for example the parameters of ARCTIC, toget
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from ..mano.files import load_hand_model
 from ..mano.layer import HandLayer
 from ..shards import find_shards, read_shard
 from ..whole_files import write_text
-from .biomechanics import ANGLE_JOINTS, BONES, DEFAULT_LIMITS, bone_angles, bone_lengths
+from .biomechanics import ANGLE_JOINTS, BONES, bone_angles, bone_lengths
 from .mesh_prior import fit_mesh_prior, save_mesh_prior
 
 __all__ = ["PoseLibrary", "build", "posed", "read_npz", "read_shards"]
@@ -152,22 +154,28 @@ def _cluster_centres(poses: np.ndarray, count: int, seed: int, rounds: int = 20)
     return poses[np.unique(distance.argmin(0))]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make both files; 1 when the library, the shards or the hand model cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--poses", help="pose library .npz")
     parser.add_argument("--shards", nargs="*", help="shards or folders of them, instead")
     parser.add_argument("--hand", help="MANO .pkl or .npz; the free hand by default")
     parser.add_argument("--prior", required=True, help="the .npz to write")
-    parser.add_argument("--limits", default=str(DEFAULT_LIMITS), help="the .yaml to write")
+    parser.add_argument("--limits", required=True, help="the .yaml to write")
     parser.add_argument("--source", default="", help="a line about the library")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if bool(args.poses) == bool(args.shards):
         parser.error("give --poses or --shards")
-    library = read_npz(args.poses) if args.poses else read_shards(args.shards)
-    layer = HandLayer(load_hand_model(args.hand))
-    source = args.source or f"{len(library[0])} hands of {args.poses or args.shards}"
-    build(library, layer, args.prior, args.limits, source)
+    try:
+        library = read_npz(args.poses) if args.poses else read_shards(args.shards)
+        layer = HandLayer(load_hand_model(args.hand))
+        source = args.source or f"{len(library[0])} hands of {args.poses or args.shards}"
+        build(library, layer, args.prior, args.limits, source)
+    except HandError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
