@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,14 @@ def test_side_vote() -> None:
     assert side == RIGHT and margin == pytest.approx(0.3 / 2.1)
     assert vote_side(sides[:2], np.array([0.5, 0.5])) == (UNKNOWN, 0.0)
     assert vote_side(sides[2:3], np.array([1.0])) == (UNKNOWN, 0.0)
+
+
+def test_a_voice_for_a_side_weighs_confidence_times_sureness_of_the_side() -> None:
+    box = [0, 0, 10, 10]
+    found = {"a": one(box, 0.8, LEFT), "b": one(box, 0.6, RIGHT)}  # which do not tell how sure
+    assert fuse(found)[0].side_margin == pytest.approx((0.64 - 0.36) / (0.64 + 0.36))
+    found["b"] = replace(found["b"], side_confidence=np.array([1.0]))
+    assert fuse(found)[0].side_margin == pytest.approx((0.64 - 0.6) / (0.64 + 0.6))
 
 
 def test_landmarks_mean_and_outlier() -> None:

@@ -4,7 +4,8 @@ Boxes are grouped so that a group holds at most one candidate of each detector; 
 
     box = sum_i P(b_i | d_i) b_i / sum_i P(b_i | d_i)
 
-and side and landmarks are fused with the same weights.
+and landmarks are fused with the same weights. Eq. 1 says nothing of the side: a voice for it weighs
+P(b_i | d_i) times how sure the detector is of the side, so P(b_i | d_i)^2 where that is not told.
 """
 
 from __future__ import annotations
