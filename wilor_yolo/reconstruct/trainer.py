@@ -301,11 +301,14 @@ class ReconstructorTrainer:
             raise HandError(f"{path} holds another network; give another out= folder.")
         if [g["path"] for g in state.config["data"]] != [g.path for g in self.config.data]:
             raise HandError(f"{path} was trained on other data groups; give another out= folder.")
-        for key in ("pretrained", "frozen"):  # group sizes alone do not tell them from others
-            theirs = state.config.get(key) or []
-            if set(theirs) != set(getattr(self.config, key)):
+        # Group sizes alone do not tell the first two from others; the real poses are in the file.
+        for key in ("pretrained", "frozen", "prior"):
+            theirs, ours = state.config.get(key), self.config.to_dict()[key]
+            lists = [sorted(v) if isinstance(v, list) else v for v in (theirs, ours)]
+            if (lists[0] or None) != (lists[1] or None):
+                shown = "null" if theirs is None else theirs
                 raise HandError(
-                    f"{path} was trained with {key}={theirs}, which cannot change on resume; give "
+                    f"{path} was trained with {key}={shown}, which cannot change on resume; give "
                     "that, or another out= folder."
                 )
         if state.hand and not same_hand(state.hand, hand_marks(HandLayer(hand_model))):
