@@ -26,6 +26,12 @@ def test_nothing_known(tmp_path) -> None:
     assert not record.boxes_complete
 
 
+def test_labels_that_are_no_text(tmp_path) -> None:
+    (tmp_path / "labels.jsonl").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(HandError, match=r"labels\.jsonl is no text"):
+        read_records(tmp_path)
+
+
 def test_boxes_and_found_hands(tmp_path) -> None:
     points = np.arange(42, dtype=float).reshape(21, 2).tolist()
     row = PLAIN | {

@@ -136,7 +136,7 @@ class HandPipeline:
             HandError: wrong array or `K`.
         """
         if isinstance(source, (str, Path, np.ndarray)):
-            return self._run([source], None if K is None else [K])[0]
+            return self._run([source], None if K is None else [np.asarray(K)])[0]
         if not isinstance(source, Sequence):
             raise HandError(f"source is a {type(source).__name__}; give a path, array or list.")
         return self._run(list(source), _one_a_picture(K, len(source)))

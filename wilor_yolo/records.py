@@ -19,8 +19,15 @@ import numpy as np
 from .errors import HandError
 from .geometry import project
 from .skeleton import NUM_JOINTS, SIDE_NAMES
+from .text_files import read_text
 
-__all__ = ["AnnotatedHand", "PictureRecord", "keypoint_box", "read_records"]
+__all__ = [
+    "AnnotatedHand",
+    "PictureRecord",
+    "keypoint_box",
+    "read_records",
+    "require_one_of_a_name",
+]
 
 _SIDES = {name: side for side, name in SIDE_NAMES.items()}
 _PAD = 0.10
@@ -89,7 +96,7 @@ def read_records(folder: str | Path, sources: Iterable[str] | None = None) -> li
         raise HandError(f"no labels.jsonl in {folder}; give a folder that holds one")
     wanted = None if sources is None else set(sources)
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -97,6 +104,19 @@ def read_records(folder: str | Path, sources: Iterable[str] | None = None) -> li
         except (KeyError, TypeError, ValueError) as error:
             raise HandError(f"{path}:{number}: not a picture record ({error!r})") from error
     return [record for record in records if wanted is None or record.source in wanted]
+
+
+def require_one_of_a_name(records: Iterable[PictureRecord]) -> None:
+    """Check that no two pictures have one file name, which what is made of them is named by.
+
+    Raises:
+        HandError: two have (folder and ending do not count); the message names them.
+    """
+    seen: dict[str, Path] = {}
+    for record in records:
+        other = seen.setdefault(record.file.stem, record.file)
+        if other != record.file:
+            raise HandError(f"{other} and {record.file} have one name; rename one of them.")
 
 
 def _record(row: dict[str, Any], root: Path) -> PictureRecord:

@@ -10,9 +10,11 @@ from ultralytics.engine.results import Results
 
 from wilor_yolo.annotate import yolo_finder
 from wilor_yolo.annotate.yolo_finder import PersonFinder, YoloFinder
+from wilor_yolo.detect.model import HandDetector
 from wilor_yolo.errors import HandError
 from wilor_yolo.metrics.detection import UNKNOWN
 from wilor_yolo.skeleton import LEFT, RIGHT
+from wilor_yolo.weights_dir import shipped
 
 IMAGE = np.zeros((60, 80, 3), np.uint8)
 
@@ -94,6 +96,12 @@ def test_people(monkeypatch) -> None:
     monkeypatch.setattr(yolo_finder, "_open", lambda path: dogs)
     with pytest.raises(HandError, match="no class person"):
         PersonFinder("dogs.pt")
+
+
+def test_our_detectors_are_asked_alike_whatever_they_are_called() -> None:
+    assert isinstance(YoloFinder()._model, HandDetector)
+    assert isinstance(YoloFinder("hand-n.pt")._model, HandDetector)
+    assert isinstance(YoloFinder(shipped("hand-n.pt"))._model, HandDetector)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

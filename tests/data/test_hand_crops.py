@@ -106,6 +106,14 @@ def test_the_tail_of_every_source_becomes_validation(tmp_path):
     assert summary.train == {"a": 8, "b": 4} and summary.val == {"a": 2, "b": 1}
 
 
+def test_finished_shards_are_not_mixed_with_others(tmp_path):
+    source = _folder(tmp_path / "in", [_row("a" * 120, [_hand((300, 200), 60)])])
+    convert_hand_crops(source, tmp_path / "t")  # a long name too
+    with pytest.raises(HandError, match="holds shards already"):
+        convert_hand_crops(source, tmp_path / "t")
+    assert len(list(iterate_samples(tmp_path / "t"))) == 1
+
+
 def test_missing_labels(tmp_path):
     with pytest.raises(HandError, match=r"labels\.jsonl"):
         convert_hand_crops(tmp_path, tmp_path / "out")

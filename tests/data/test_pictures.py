@@ -46,7 +46,7 @@ def labels(target: Path, part: str = "train") -> dict[str, np.ndarray]:
 
 
 def convert_one(tmp_path: Path, row: dict) -> dict[str, np.ndarray]:
-    convert_pictures(write_set(tmp_path / "in", [row]), tmp_path / "out", val_every=0)
+    convert_pictures(write_set(tmp_path / "in", [row]), tmp_path / "out", val_share=0)
     return labels(tmp_path / "out")
 
 
@@ -131,7 +131,7 @@ def test_nothing_sure_is_skipped(tmp_path) -> None:
     summary = convert_pictures(
         write_set(tmp_path / "in", [{"mediapipe": [hand(20, 40, score=0.4)]}, boxed()]),
         tmp_path / "out",
-        val_every=0,
+        val_share=0,
     )
     assert summary.counts["s"]["skipped"] == 1 and summary.counts["s"]["pictures"] == 1
     assert "side unknown" in str(summary)
@@ -139,7 +139,7 @@ def test_nothing_sure_is_skipped(tmp_path) -> None:
 
 def test_the_tail_of_each_source_is_for_validation(tmp_path) -> None:
     rows = [boxed() | {"source": "a"}] * 8 + [boxed() | {"source": "b"}] * 3
-    summary = convert_pictures(write_set(tmp_path / "in", rows), tmp_path / "out", val_every=4)
+    summary = convert_pictures(write_set(tmp_path / "in", rows), tmp_path / "out", val_share=1 / 4)
     assert sorted(labels(tmp_path / "out", "val")) == ["a_006", "a_007"]
     assert len(labels(tmp_path / "out")) == 9
     data = yaml.safe_load(summary.data_yaml.read_text())
@@ -152,11 +152,45 @@ def test_the_tail_of_each_source_is_for_validation(tmp_path) -> None:
 
 def test_converting_again_changes_nothing(tmp_path) -> None:
     source = write_set(tmp_path / "in", [boxed(hand(40, 40))] * 3)
-    first = convert_pictures(source, tmp_path / "out", val_every=3)
+    first = convert_pictures(source, tmp_path / "out", val_share=1 / 3)
     before = labels(tmp_path / "out")
-    second = convert_pictures(source, tmp_path / "out", val_every=3)
+    second = convert_pictures(source, tmp_path / "out", val_share=1 / 3)
     assert first.counts == second.counts
     assert before.keys() == labels(tmp_path / "out").keys()
+
+
+def test_a_picture_is_in_one_part_only(tmp_path) -> None:
+    source = write_set(tmp_path / "in", [boxed(hand(40, 40))] * 6)
+    convert_pictures(source, tmp_path / "out", val_share=1 / 3)
+    assert sorted(labels(tmp_path / "out", "val")) == ["s_004", "s_005"]
+    convert_pictures(source, tmp_path / "out", val_share=1 / 6)
+    assert sorted(labels(tmp_path / "out", "val")) == ["s_005"]
+    assert len(labels(tmp_path / "out")) == 5
+    for part, count in (("train", 5), ("val", 1)):
+        assert len(list((tmp_path / "out/images" / part).iterdir())) == count
+
+
+def test_measured_joints_are_a_hand(tmp_path) -> None:
+    joints = np.zeros((21, 3))
+    joints[:, 2] = 0.5
+    joints[:, 0] = np.linspace(-0.05, 0.05, 21)
+    row = {
+        "joints_3d_m": joints.tolist(),
+        "K": [[200, 0, 100], [0, 200, 50], [0, 0, 1]],
+        "side": "right",
+    }
+    (rows,) = convert_one(tmp_path, row).values()
+    assert rows.shape == (1, 68) and rows[0, 0] == RIGHT
+    assert rows[0, 5] * SIZE[0] == pytest.approx(80, abs=0.01)
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path) -> None:
+    source = write_set(tmp_path / "in", [boxed(hand(40, 40))])
+    line = (source / "labels.jsonl").read_text()
+    (source / "labels.jsonl").write_text(line + "\n" + line.replace("images/", "more/"))
+    with pytest.raises(HandError, match="one name"):
+        convert_pictures(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_errors(tmp_path) -> None:
@@ -164,5 +198,5 @@ def test_errors(tmp_path) -> None:
         convert_pictures(tmp_path, tmp_path / "out")
     source = write_set(tmp_path / "in", [{"mediapipe": [hand(20, 40)]}])
     next((source / "images").iterdir()).write_bytes(b"no picture")
-    with pytest.raises(ImageError, match="cannot read the picture"):
+    with pytest.raises(ImageError, match=r"s_000\.jpg is damaged"):
         convert_pictures(source, tmp_path / "out")

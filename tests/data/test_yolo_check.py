@@ -51,6 +51,26 @@ def test_a_sound_set(root: Path) -> None:
     )
 
 
+def test_lists_of_two_parts_may_share_their_folders(root: Path) -> None:
+    add(root, "3", label_text([HAND], SIZE), 3)
+    for part, names in (("train", "012"), ("val", "3")):
+        lines = [str(root / "images/train" / f"{name}.png") for name in names]
+        (root / f"{part}.txt").write_text("\n".join(lines))
+    (root / "data.yaml").write_text(data_yaml_text(root, "train.txt", "val.txt"))
+    assert check(root).faults == []
+    add(root, "4", label_text([HAND], SIZE), 4).unlink()
+    assert check(root).kinds == {"labels without a picture": 1}
+
+
+def test_label_files_with_a_mark_and_those_that_are_no_text(root: Path) -> None:
+    file = root / "labels/train/0.txt"
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert check(root).faults == []
+    file.write_bytes(b"\xff\xfe\x00")
+    report = check(root)
+    assert report.kinds == {"bad lines": 1} and "no text" in report.faults[0]
+
+
 def test_a_set_of_one_class(root: Path) -> None:
     text = (root / "data.yaml").read_text().replace("  0: left\n  1: right\n", "  0: hand\n", 1)
     (root / "data.yaml").write_text("sides: unknown\n" + text.replace("nc: 2", "nc: 1"))

@@ -302,7 +302,9 @@ def test_batches_are_tensors(toy_set_unknown) -> None:
     assert batch["keypoints"].shape[1:] == (21, 3)
 
 
-@pytest.mark.parametrize("name", ["HorizontalFlip", "VerticalFlip", "Transpose", "D4"])
+@pytest.mark.parametrize(
+    "name", ["Flip", "HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry"]
+)
 def test_albumentations_may_not_mirror(name: str) -> None:
     nested = {
         "transform": {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wilor_yolo.errors import HandError
-from wilor_yolo.evaluate.chain import evaluate_chain
+from wilor_yolo.evaluate.chain import _Found, _summary, evaluate_chain
 from wilor_yolo.hands import Hands
 from wilor_yolo.records import keypoint_box
 
@@ -76,6 +76,13 @@ def test_scores_of_known_answers(folder):
     assert (flat.hands, flat.found, flat.side) == (1, 1.0, 0.0)  # the unsure hand is no truth
     assert flat.error_2d == pytest.approx(0, abs=1e-6) and np.isnan(flat.pa_mpjpe)
     assert "deep" in str(report) and "5.4 mm" not in str(report)
+
+
+def test_hands_without_3d_truth_do_not_hide_the_others():
+    nan = float("nan")
+    scores = _summary([_Found(True, 0.1, 8.0, 6.0), _Found(True, 0.3, nan, nan), None])
+    assert (scores.pa_mpjpe, scores.pa_mpjpe_fingers, scores.error_2d) == (8.0, 6.0, 0.2)
+    assert np.isnan(_summary([_Found(True, 0.3, nan, nan)]).pa_mpjpe)
 
 
 def test_a_hand_that_was_not_found_counts(folder):

@@ -48,6 +48,21 @@ def test_pck_by_hand() -> None:
     assert np.isnan(pck(pictures, 0.1, score=0.95)[0])
 
 
+def test_keypoints_a_prediction_leaves_open_are_missed_not_at_the_corner() -> None:
+    place = np.full((1, 21, 2), 30.0)
+    given = place.copy()
+    given[0, :3] = np.nan
+    box = [0, 0, 50, 50]
+    pictures = [(true(box, keypoints=place), found((box, 0.9), keypoints=given))]
+    assert keypoint_error(pictures) == (0.0, 1)
+    assert pck(pictures, 0.05) == (pytest.approx(18 / 21), 21)
+    np.testing.assert_allclose(oks(given, place, np.array([1000.0])), [[18 / 21]])
+    nothing = [
+        (true(box, keypoints=place), found((box, 0.9), keypoints=np.full_like(place, np.nan)))
+    ]
+    assert np.isnan(keypoint_error(nothing)[0]) and keypoint_average_precision(nothing) == 0
+
+
 def test_oks_by_hand() -> None:
     place = np.zeros((2, 21, 2))
     place[0, 1:] = np.nan

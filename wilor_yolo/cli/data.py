@@ -112,8 +112,7 @@ def _convert(args: Sequence[str]) -> int:
     if options.to == "detector":
         from ..data.pictures import convert_pictures
 
-        every = round(1 / options.val_share) if options.val_share else 0
-        pictures = convert_pictures(options.source, options.out, every)
+        pictures = convert_pictures(options.source, options.out, options.val_share)
         print(pictures)
         print(f"Train with: wilor-yolo detect train data={pictures.data_yaml}")
         return 0

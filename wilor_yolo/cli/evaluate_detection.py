@@ -250,6 +250,9 @@ def _hands_json(found: PictureHands) -> list[dict[str, Any]]:
             "side": SIDE_NAMES.get(int(found.sides[i]), "unknown"),
         }
         if found.keypoints is not None:
-            hand["keypoints"] = np.round(found.keypoints[i], 2).tolist()
+            points = found.keypoints[i]
+            known = np.isfinite(points).all(-1, keepdims=True)
+            points = np.concatenate((np.where(known, np.round(points, 2), 0), known), 1)
+            hand["keypoints"] = points.tolist()
         hands.append(hand)
     return hands

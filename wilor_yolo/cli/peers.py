@@ -120,7 +120,10 @@ def _as_finder(finder: HandFinder) -> Finder:
 def _picture_hands(found: HandCandidates) -> PictureHands:
     from ..metrics.detection import PictureHands
 
-    keypoints = None if found.keypoints is None else found.keypoints[..., :2]
+    keypoints = None
+    if found.keypoints is not None:
+        known = found.keypoints[..., 2:] > 0
+        keypoints = np.where(known, found.keypoints[..., :2], np.nan)
     return PictureHands(found.boxes, np.asarray(found.sides), found.confidence, keypoints)
 
 

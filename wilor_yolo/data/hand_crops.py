@@ -16,17 +16,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from ..errors import HandError
 from ..images import read_image
-from ..records import AnnotatedHand, PictureRecord, read_records
+from ..metrics.detection import box_iou
+from ..records import AnnotatedHand, PictureRecord, read_records, require_one_of_a_name
 from ..samples import HandSample
 from ..shards import ShardWriter
 from ..skeleton import RIGHT
+from .raw_hand import sample_key
+from .window import Window
 
 __all__ = ["CropSummary", "convert_hand_crops"]
 
+_PREFIX = "real"  # of the shards' names
 CONTEXT = 2.2  # side of the stored square over the longer side of the hand box
 LARGEST = 256  # px, side of the stored square
 LEAST_SCORE = 0.6  # hands the annotator is less sure of are left out
@@ -71,10 +75,17 @@ def convert_hand_crops(
         val_share: 0 to 1.
 
     Raises:
-        HandError: no or bad `labels.jsonl`. ImageError: a picture that cannot be read.
+        HandError: no or bad `labels.jsonl`, two pictures of one name, or a folder that holds such
+            shards already.
+        ImageError: a picture that cannot be read.
     """
     by_source: dict[str, list[PictureRecord]] = {}
-    for record in read_records(source):
+    every = read_records(source)
+    require_one_of_a_name(every)
+    for folder in (train, val):
+        if folder is not None and next(Path(folder).glob(f"{_PREFIX}-*.tar"), None) is not None:
+            raise HandError(f"{folder} holds shards already; give another folder with out=.")
+    for record in every:
         by_source.setdefault(record.source, []).append(record)
     summary = CropSummary()
     splits: dict[str, list[PictureRecord]] = {"train": [], "val": []}
@@ -88,7 +99,7 @@ def convert_hand_crops(
     ):
         if folder is None:
             continue
-        with ShardWriter(folder, "real") as writer:
+        with ShardWriter(folder, _PREFIX) as writer:
             for record in splits[split]:
                 for sample in _hands_of(record, summary.left_out):
                     writer.add(sample)
@@ -109,10 +120,10 @@ def _hands_of(record: PictureRecord, left_out: Counter[str]) -> Iterator[HandSam
             left_out["hands too small"] += 1
             continue
         confidence = min(hand.score, 1.0)
-        if record.boxes_complete and _best_iou(hand.box, record.boxes) < LEAST_IOU:
+        if record.boxes_complete and not _is_boxed(hand, record.boxes):
             # Nobody drew a hand here: most are doubled or misplaced.
             confidence *= CONTRADICTED
-        key = f"{record.file.stem}_{i}".replace(".", "_")
+        key = sample_key(record.file.stem, i)
         yield _cut(image, hand, confidence, record.source, key)
 
 
@@ -121,26 +132,15 @@ def _cut(
 ) -> HandSample:
     height, width = image.shape[:2]
     box = hand.box
-    center = (box[:2] + box[2:]) / 2
-    reach = CONTEXT * float((box[2:] - box[:2]).max()) / 2
-    left, top = np.maximum(np.floor(center - reach), 0).astype(int)
-    right, bottom = np.minimum(np.ceil(center + reach), (width, height)).astype(int)
-    context = image[top:bottom, left:right]
-    ratio = min(LARGEST / max(context.shape[:2]), 1.0)
-    if ratio < 1:
-        context = cv2.resize(context, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-    # cv2.resize rounds the size: each axis has its own exact ratio, between pixel borders.
-    ratios = np.array(context.shape[1::-1]) / np.array([right - left, bottom - top])
-
-    def move(points: np.ndarray) -> np.ndarray:
-        return ((points - (left, top) + 0.5) * ratios - 0.5).astype(np.float32)
-
+    side = float((box[2:] - box[:2]).max())
+    window = Window.around((box[:2] + box[2:]) / 2, CONTEXT * side, width, height)
+    context, ratios = window.take(image, LARGEST)
     labelled = np.full((21, 3), confidence, np.float32)
-    labelled[:, :2] = move(hand.keypoints)
+    labelled[:, :2] = window.move(hand.keypoints, ratios)
     return HandSample(
-        image=np.ascontiguousarray(context),
+        image=context,
         is_right=hand.side == RIGHT,
-        bbox_xyxy=np.concatenate((move(box[:2]), move(box[2:]))),
+        bbox_xyxy=window.move(box.reshape(2, 2), ratios).reshape(4).astype(np.float32),
         keypoints_2d=labelled,
         source=source,
         key=key,
@@ -149,11 +149,5 @@ def _cut(
     )
 
 
-def _best_iou(box: np.ndarray, boxes: np.ndarray | None) -> float:
-    if boxes is None or not len(boxes):
-        return 0.0
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=1)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    own = np.prod(box[2:] - box[:2])
-    return float((shared / (areas + own - shared)).max())
+def _is_boxed(hand: AnnotatedHand, boxes: np.ndarray | None) -> bool:
+    return boxes is not None and bool((box_iou(hand.box[None], boxes) >= LEAST_IOU).any())

@@ -6,9 +6,11 @@ What becomes a label:
   a box nobody vouches for keeps no keypoints and the class `UNKNOWN_SIDE`.
 * A hand the annotator found outside every box is believed only when it is sure of itself. It then
   becomes a box of its own, the padded rectangle of its keypoints.
-* A picture without human boxes (or with `boxes_complete` false) is used whole only when two sure
-  hands were found; a single sure hand is cut out with some surroundings, because the person's
-  other hand may be in the rest of the picture without a label and would be taught as background.
+* A picture without human boxes is used whole only when two sure hands were found; a single sure
+  hand is cut out with some surroundings, because the person's other hand may be in the rest of the
+  picture without a label and would be taught as background. So is every hand of a picture whose
+  `boxes_complete` is false.
+* A hand with measured joints is labelled by them, and the picture used whole: it is the only one.
 * A picture nobody looked at for hands holds none by declaration: empty labels.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 
 import cv2
@@ -23,8 +26,9 @@ import numpy as np
 
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import ImageError
+from ..images import read_image
 from ..metrics.detection import best_pairs, box_iou
-from ..records import AnnotatedHand, PictureRecord, read_records
+from ..records import AnnotatedHand, PictureRecord, read_records, require_one_of_a_name
 from ..skeleton import NUM_JOINTS
 from ..whole_files import write_bytes, write_text
 from .yolo_labels import HandLabel, label_text
@@ -54,43 +58,48 @@ class ConversionSummary:
 
 
 def convert_pictures(
-    source: str | Path, target: str | Path, val_every: int = 12
+    source: str | Path, target: str | Path, val_share: float = 1 / 12
 ) -> ConversionSummary:
     """Write `images/{train,val}`, `labels/{train,val}` and `data.yaml` under `target`.
 
     Pictures are linked (copied where the file system has no symbolic links), cut-outs re-encoded.
-    The last 1 / `val_every` of each source, in file order, becomes the validation part: neighbours
-    in a source are often near-copies, so a random split would measure memory.
+    The last `val_share` of each source, in file order and rounded down, becomes the validation
+    part: neighbours in a source are often near-copies, so a random split would measure memory.
 
     Args:
         source: folder with `labels.jsonl`.
-        target: folder to create or extend; nothing is deleted.
-        val_every: 0 for no validation part of its own (validation then reads the train part).
+        target: folder to create or extend; a picture that has changed parts leaves its old one.
+        val_share: 0 for no validation part of its own (validation then reads the train part).
 
     Raises:
-        HandError: `labels.jsonl` is missing or malformed.
+        HandError: `labels.jsonl` is missing or malformed, or two pictures have one name.
         ImageError: a picture to cut from cannot be read.
     """
     target = Path(target)
     summary = ConversionSummary(data_yaml=target / "data.yaml")
     by_source: dict[str, list[PictureRecord]] = defaultdict(list)
-    for record in read_records(source):
+    every = read_records(source)
+    require_one_of_a_name(every)
+    for record in every:
         by_source[record.source].append(record)
-    for part in ("train", "val") if val_every else ("train",):
+    for part in ("train", "val") if val_share else ("train",):
         for kind in ("images", "labels"):
             (target / kind / part).mkdir(parents=True, exist_ok=True)
     for name, records in by_source.items():
-        first_val = len(records) - (len(records) // val_every if val_every else 0)
+        first_val = len(records) - int(len(records) * val_share + 1e-9)
         for index, record in enumerate(records):
             part = "train" if index < first_val else "val"
             _write_record(record, target, part, summary.counts[name])
-    val = "images/val" if val_every else "images/train"
+    val = "images/val" if val_share else "images/train"
     write_text(summary.data_yaml, data_yaml_text(target, "images/train", val))
     return summary
 
 
 def _labels_of(record: PictureRecord) -> tuple[list[HandLabel], bool]:
     """The hands of one picture, and whether every hand in it is among them."""
+    if record.true_hand is not None:
+        true = record.true_hand
+        return [HandLabel(true.box, true.side, _seen(true))], True
     found = record.found or ()
     boxes = np.zeros((0, 4)) if record.boxes is None else record.boxes
     overlaps = box_iou(boxes, np.array([hand.box for hand in found]).reshape(-1, 4))
@@ -118,16 +127,15 @@ def _seen(hand: AnnotatedHand) -> np.ndarray:
 def _write_record(record: PictureRecord, target: Path, part: str, count: Counter[str]) -> None:
     labels, complete = _labels_of(record)
     if complete:
-        link_picture(record.file, target / "images" / part / record.file.name)
         size = (record.width, record.height)
+        _leave_other_part(target, part, record.file.stem)
+        link_picture(record.file, target / "images" / part / record.file.name)
         _write_labels(target, part, record.file.stem, labels, size, count)
         return
     if not labels:
         count["skipped"] += 1
         return
-    picture = cv2.imread(str(record.file))
-    if picture is None:
-        raise ImageError(f"cannot read the picture {record.file}")
+    picture = read_image(record.file)
     for number, label in enumerate(labels):
         x1, y1, x2, y2 = _surroundings(label.box, record.width, record.height)
         inside = [
@@ -136,12 +144,21 @@ def _write_record(record: PictureRecord, target: Path, part: str, count: Counter
             if _inside_share(other.box, (x1, y1, x2, y2)) > 0.5
         ]
         stem = f"{record.file.stem}_cut{number}"
+        _leave_other_part(target, part, stem)
         ok, data = cv2.imencode(".jpg", picture[y1:y2, x1:x2], [cv2.IMWRITE_JPEG_QUALITY, 95])
         if not ok:
             raise ImageError(f"cannot encode a cut-out of {record.file}")
         write_bytes(target / "images" / part / f"{stem}.jpg", data.tobytes())
         _write_labels(target, part, stem, inside, (x2 - x1, y2 - y1), count)
         count["cut out"] += 1
+
+
+def _leave_other_part(target: Path, part: str, stem: str) -> None:
+    """Take a picture out of the part that an earlier conversion put it in."""
+    other = "val" if part == "train" else "train"
+    for place in (target / "images" / other, target / "labels" / other):
+        for file in place.glob(f"{escape(stem)}.*"):
+            file.unlink()
 
 
 def _write_labels(

@@ -20,6 +20,7 @@ from ..images import read_image
 from ..records import keypoint_box
 from ..samples import HandSample
 from .checks import check_joints, check_projection
+from .window import Window
 
 __all__ = [
     "CutOptions",
@@ -231,7 +232,7 @@ def _to_sample(hand: RawHand, cut: CutOptions) -> HandSample:
     center = (box[:2] + box[2:]) / 2
     if not (0 <= center[0] < width and 0 <= center[1] < height):
         raise LeftOut("hands outside their picture")
-    window = _Window.around(center, cut.context * side, width, height)
+    window = Window.around(center, cut.context * side, width, height)
     context, ratios = window.take(image, cut.largest)
     moved = keypoints.copy()
     moved[:, :2] = window.move(keypoints[:, :2], ratios)
@@ -250,42 +251,6 @@ def _to_sample(hand: RawHand, cut: CutOptions) -> HandSample:
         hand_pose=None if hand.pose is None else hand.pose[3:],
         betas=None if hand.pose is None else hand.betas,
     )
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A rectangle of whole pixels: left, top, right, bottom."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @classmethod
-    def around(cls, center: np.ndarray, side: float, width: int, height: int) -> _Window:
-        low = np.maximum(np.floor(center - side / 2), 0).astype(int)
-        high = np.minimum(np.ceil(center + side / 2), (width, height)).astype(int)
-        return cls(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
-
-    def take(self, image: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
-        """The pixels, shrunk if need be, and how much each axis shrank."""
-        part = image[self.top : self.bottom, self.left : self.right]
-        ratio = largest / max(part.shape[:2])
-        if ratio < 1:
-            part = cv2.resize(part, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-        # cv2.resize rounds the size: each axis has its own exact ratio, between pixel borders.
-        size = np.array([self.right - self.left, self.bottom - self.top])
-        return np.ascontiguousarray(part), np.array(part.shape[1::-1]) / size
-
-    def move(self, points: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-        return (points - (self.left, self.top) + 0.5) * ratios - 0.5
-
-    def move_camera(self, intrinsics: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-        moved = np.asarray(intrinsics, np.float64).copy()
-        moved[0, :2] *= ratios[0]
-        moved[1, 1] *= ratios[1]
-        moved[:2, 2] = self.move(moved[:2, 2], ratios)
-        return moved
 
 
 def _picture(hand: RawHand) -> np.ndarray:

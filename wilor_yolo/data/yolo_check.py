@@ -15,6 +15,7 @@ from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
 from ..images import read_image
 from ..metrics.detection import box_iou
+from ..text_files import read_text
 from .yolo_labels import HandLabel, label_path, parse_label
 from .yolo_set import picture_files, read_data_yaml, sides_of_classes
 
@@ -64,6 +65,7 @@ def check_yolo_set(data_yaml: str | Path) -> SetReport:
     check_hand_data({**data, "yaml_file": str(path)})
     report, seen = SetReport(sides_of_classes(data)), dict[bytes, Path]()
     known: dict[str, list[Path]] = {}
+    labels: set[Path] = set()
     for part in ("train", "val", "test"):
         try:
             files = picture_files(path, [part]).get(part)
@@ -79,11 +81,18 @@ def check_yolo_set(data_yaml: str | Path) -> SetReport:
             continue
         known[part] = files
         report.pictures += files
-        _check_part(part, files, seen, report)
+        labels |= _check_part(part, files, seen, report)
+    # Lists of several parts may share a folder of labels: what is left over is seen at the end.
+    for folder in sorted({label.parent for label in labels}):
+        for orphan in sorted(set(folder.glob("*.txt")) - labels):
+            report.fault("labels without a picture", str(orphan), "there is no such picture")
     return report
 
 
-def _check_part(part: str, files: list[Path], seen: dict[bytes, Path], report: SetReport) -> None:
+def _check_part(
+    part: str, files: list[Path], seen: dict[bytes, Path], report: SetReport
+) -> set[Path]:
+    """Check the pictures of a part; the label files that belong to them."""
     sides: Counter[int] = Counter()
     posed = without = empty = 0
     expected = set()
@@ -95,14 +104,12 @@ def _check_part(part: str, files: list[Path], seen: dict[bytes, Path], report: S
         empty += label.is_file() and not labels
         sides.update(hand.side for hand in labels)
         posed += sum(hand.keypoints is not None for hand in labels)
-    for folder in sorted({label.parent for label in expected}):
-        for orphan in sorted(set(folder.glob("*.txt")) - expected):
-            report.fault("labels without a picture", str(orphan), "there is no such picture")
     report.lines.append(
         f"{part:6s} {len(files):6d} pictures {sides[0]:7d} left {sides[1]:7d} right "
         f"{sides[UNKNOWN_SIDE]:7d} of unknown side, {posed} with keypoints, "
         f"{empty} without hands, {without} without label file"
     )
+    return expected
 
 
 def _check_picture(
@@ -119,7 +126,11 @@ def _check_picture(
         report.fault("pictures twice", str(file), f"the same picture as {seen[digest]}", file)
     seen.setdefault(digest, file)
     hands = []
-    lines = label.read_text(encoding="utf-8").splitlines() if label.is_file() else []
+    try:
+        lines = read_text(label).splitlines() if label.is_file() else []
+    except HandError as error:
+        report.fault("bad lines", str(label), str(error), file)
+        return []
     for number, line in enumerate(lines, start=1):
         values = line.split()
         if not values:

@@ -17,6 +17,7 @@ from ..detect.label_files import FIELDS, label_line
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
+from ..text_files import read_text
 
 __all__ = [
     "HandLabel",
@@ -83,12 +84,12 @@ def read_labels(
         sides: side of each class; by default ours.
 
     Raises:
-        HandError: a line that is no hand's; the message names it.
+        HandError: no text, or a line that is no hand's; the message names it.
     """
     if not path.is_file():
         return ()
     labels = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip():
             try:
                 labels.append(parse_label(line.split(), size, sides))

@@ -16,6 +16,7 @@ from ..images import picture_size
 from ..metrics.detection import KEYPOINT_SIGMAS
 from ..skeleton import JOINT_NAMES, LEFT, NUM_JOINTS, RIGHT, SIDE_NAMES
 from ..sources import PICTURE_SUFFIXES
+from ..text_files import read_text
 from ..whole_files import write_bytes, write_text
 from .raw_hand import ReadReport
 from .yolo_labels import HandLabel, label_text
@@ -166,9 +167,7 @@ def read_data_yaml(path: Path) -> dict[str, Any]:
         HandError: it cannot be read.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HandError(f"{path} cannot be read: {error.strerror or error}.") from None
+        data = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise HandError(f"{path} is no yaml: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
@@ -202,7 +201,7 @@ def _side_of(name: str) -> int:
 
 def _pictures_at(place: Path, part: str) -> list[Path]:
     if place.suffix == ".txt" and place.is_file():
-        lines = place.read_text(encoding="utf-8").split("\n")
+        lines = read_text(place).split("\n")
         # Relative lines start at the list's folder, as in Ultralytics.
         return [place.parent / line.strip() for line in lines if line.strip()]
     if not place.is_dir():

@@ -19,6 +19,7 @@ from ultralytics.utils import YAML
 
 from ..errors import HandError
 from ..grids import claim_folder, read_grid
+from ..weights_dir import or_shipped
 from ..whole_files import write_text
 from .dataset import HandDataset, build_hand_dataset
 from .options import HandOptions
@@ -149,7 +150,7 @@ def plan_row(
     base: Mapping[str, Any],
     out: str | Path,
     steps: int | None = None,
-    seen: dict[tuple[str, float], TrainingSet] | None = None,
+    seen: dict[tuple[str, str], TrainingSet] | None = None,
 ) -> PlannedRow:
     """Apply a row's changes to the chosen training.
 
@@ -179,9 +180,9 @@ def plan_row(
         **{**asdict(HandOptions.from_model_yaml(definition)), **options}
     ).to_model_yaml(definition)
     seen = {} if seen is None else seen
-    place = (settings["data"], settings["fraction"])
+    place = (settings["data"], str(settings["fraction"]))
     if place not in seen:
-        seen[place] = look_at_training_set(*place)
+        seen[place] = look_at_training_set(settings["data"], settings["fraction"])
     if steps is not None:
         batches = math.ceil(seen[place].pictures / settings["batch"])
         settings["epochs"] = max(1, round(steps / batches))
@@ -193,7 +194,10 @@ def plan_row(
     told = {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     relevant = {k: whole[k] for k in sorted(whole) if k not in _NO_RESULT}
     if isinstance(relevant["pretrained"], str):  # its content counts, not where it lies
-        relevant["pretrained"] = _digest(Path(relevant["pretrained"]).read_bytes())
+        start = or_shipped(relevant["pretrained"])
+        if not start.is_file():
+            raise HandError(f"pretrained={relevant['pretrained']}: there is no such file.")
+        relevant["pretrained"] = _digest(start.read_bytes())
     code = json.dumps([definition, relevant], sort_keys=True, default=str)
     return PlannedRow(row, {**settings, **told}, folder, seen[place], _digest(code.encode()))
 

@@ -92,7 +92,8 @@ class HandTurn(BaseTransform):
     """Turn a picture by a quarter, a half or three quarters; a turned hand keeps its side.
 
     Breaks the tie between side and the direction an arm comes from. Unlike a rotation by the
-    affine, it leaves no black corners and keeps boxes exact.
+    affine, it leaves no black corners and keeps boxes exact. Pictures of rectangular batches
+    (`rect=True`), which must keep their shape, turn by a half only.
     """
 
     def __init__(self, p: float) -> None:
@@ -101,7 +102,9 @@ class HandTurn(BaseTransform):
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
         """Turn the picture in `labels` with probability `p`."""
         if random.random() < self.p:
-            for _ in range(random.randint(1, 3)):
+            height, width = labels["img"].shape[:2]
+            quarters = random.randint(1, 3) if height == width else 2
+            for _ in range(quarters):
                 self._quarter(labels)
         return labels
 

@@ -85,13 +85,16 @@ def with_both_sides(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "names": dict(SIDE_NAMES), "nc": len(SIDE_NAMES)}
 
 
+_MIRRORS = "Flip|HorizontalFlip|VerticalFlip|Transpose|D4|SquareSymmetry"  # Albumentations'
+
+
 def refuse_reflections(augmentations: object) -> None:
     """Check Albumentations transforms, given as objects or as their dicts.
 
     Raises:
         HandError: one of them mirrors pictures; it would leave the classes as they are.
     """
-    if mirror := re.search(r"\b(HorizontalFlip|VerticalFlip|Transpose|D4)\b", repr(augmentations)):
+    if mirror := re.search(rf"\b({_MIRRORS})\b", repr(augmentations)):
         raise HandError(
             f"augmentations: {mirror[1]} mirrors hands without swapping left and right; "
             "use fliplr= or flipud="

@@ -17,6 +17,8 @@ from .sides import UNSURE_CLASS
 
 __all__ = ["HandValidator"]
 
+_SAME_HAND = 0.5  # IoU, the lowest of the average precisions
+
 
 class HandValidator(PoseValidator):
     """PoseValidator for which a hand of unknown side is right with either answer."""
@@ -42,7 +44,7 @@ class HandValidator(PoseValidator):
         )
 
     def update_metrics(self, preds: list[dict[str, Tensor]], batch: dict[str, Any]) -> None:
-        """Count one batch; each hand of unknown side takes the side predicted for it first."""
+        """Count one batch; each hand of unknown side takes the side of the surest box on it."""
         unsure = (batch["cls"] == UNSURE_CLASS).view(-1)
         if unsure.any():
             batch = {**batch, "cls": batch["cls"].clone()}
@@ -60,7 +62,11 @@ class HandValidator(PoseValidator):
 
     @staticmethod
     def _predicted_side(box: Tensor, pred: dict[str, Tensor]) -> float:
-        """Side of the most overlapping prediction; a missed hand counts as a missed left hand."""
+        """Side of the surest prediction on it; a missed hand counts as a missed left hand.
+
+        Predictions come surest first.
+        """
         if len(pred["cls"]) == 0:
             return float(LEFT)
-        return float(pred["cls"][box_iou(box, pred["bboxes"])[0].argmax()])
+        on_it = (box_iou(box, pred["bboxes"])[0] >= _SAME_HAND).nonzero().view(-1)
+        return float(pred["cls"][on_it[0]]) if len(on_it) else float(LEFT)

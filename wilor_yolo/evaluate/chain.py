@@ -137,6 +137,12 @@ def _score(hands: Hands, truths: list[AnnotatedHand], record: PictureRecord) -> 
     return outcomes
 
 
+def _mean_of_known(values: list[float]) -> float:
+    """Mean without the NaN of hands that have no 3D truth; NaN if none has."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
 def _summary(outcomes: list[_Found | None]) -> ChainScores:
     found = [outcome for outcome in outcomes if outcome is not None]
     if not found:
@@ -147,8 +153,8 @@ def _summary(outcomes: list[_Found | None]) -> ChainScores:
         hands=len(outcomes),
         found=len(found) / len(outcomes),
         side=float(np.mean([f.right_side for f in found])),
-        pa_mpjpe=float(np.mean([f.pa for f in found])),
-        pa_mpjpe_fingers=float(np.mean([f.pa_fingers for f in found])),
+        pa_mpjpe=_mean_of_known([f.pa for f in found]),
+        pa_mpjpe_fingers=_mean_of_known([f.pa_fingers for f in found]),
         error_2d=float(flat.mean()),
         median_2d=float(np.median(flat)),
     )

@@ -46,7 +46,10 @@ def read_freihand_frames(root: str | Path, truth: EvaluationTruth) -> list[Evalu
         HandError: the cameras are missing or of another number.
     """
     root = Path(root)
-    cameras = np.array(read_json_file(root / "evaluation_K.json"), np.float64)
+    try:
+        cameras = np.array(read_json_file(root / "evaluation_K.json"), np.float64)
+    except (TypeError, ValueError):
+        cameras = np.zeros(0)
     if cameras.shape != (len(truth.joints), 3, 3):
         raise HandError(
             f"{root / 'evaluation_K.json'}: {cameras.shape} for {len(truth.joints)} hands."

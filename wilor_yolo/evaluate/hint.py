@@ -45,7 +45,10 @@ def read_hint(data: str | Path, images: str | Path) -> HintSet:
     arrays = NpzFile(data)
     names = arrays.read("imgname")
     centers = np.asarray(arrays.read("center"), np.float64).reshape(-1, 2)
-    sides = np.asarray(arrays.read("scale"), np.float64).reshape(len(centers), -1)
+    sides = np.asarray(arrays.read("scale"), np.float64)
+    if sides.shape not in {(len(centers),), (len(centers), 1), (len(centers), 2)}:
+        raise HandError(f"{data}: scale has the shape {sides.shape} for {len(centers)} boxes.")
+    sides = sides.reshape(len(centers), -1)
     keypoints = np.asarray(arrays.read("hand_keypoints_2d"), np.float64)
     right = np.asarray(arrays.read("right")) > 0 if "right" in arrays else np.ones(len(names), bool)
     if keypoints.shape != (len(centers), 21, 3) or len(names) != len(centers):

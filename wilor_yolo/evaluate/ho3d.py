@@ -68,11 +68,11 @@ def read_ho3d_frames(root: str | Path) -> list[EvaluationFrame]:
             raise HandError(f"{path} has no handBoundingBox; is it of the evaluation split?")
         if meta.get("camMat") is None:
             raise HandError(f"{path} has no camMat.")
-        frames.append(
-            EvaluationFrame(
-                picture=find_picture(folder / "rgb" / frame),
-                box=np.asarray(meta["handBoundingBox"], np.float64).reshape(4),
-                intrinsics=np.asarray(meta["camMat"], np.float64).reshape(3, 3),
-            )
-        )
+        try:
+            box = np.asarray(meta["handBoundingBox"], np.float64).reshape(4)
+            intrinsics = np.asarray(meta["camMat"], np.float64).reshape(3, 3)
+        except (TypeError, ValueError):
+            raise HandError(f"{path}: handBoundingBox or camMat has another shape.") from None
+        picture = find_picture(folder / "rgb" / frame)
+        frames.append(EvaluationFrame(picture, box, intrinsics=intrinsics))
     return frames

@@ -32,7 +32,7 @@ def oks(predicted: np.ndarray, true: np.ndarray, areas: np.ndarray) -> np.ndarra
     """Object keypoint similarity (P, T), 0 to 1; 0 for true hands without a known keypoint.
 
     Args:
-        predicted: (P, 21, 2) px.
+        predicted: (P, 21, 2) px; NaN, where nothing is predicted, is as far off as can be.
         true: (T, 21, 2) px, NaN where unknown.
         areas: (T,) px squared, the scale of each true hand.
     """
@@ -40,7 +40,9 @@ def oks(predicted: np.ndarray, true: np.ndarray, areas: np.ndarray) -> np.ndarra
     spread = (2 * np.array(KEYPOINT_SIGMAS)) ** 2
     likeness = np.exp(-square / (2 * spread * np.maximum(areas, 1e-9)[None, :, None]))
     known = np.isfinite(true).all(-1)
-    return np.where(known, likeness, 0).sum(-1) / np.maximum(known.sum(-1), 1)
+    return np.where(known, np.nan_to_num(likeness, nan=0.0), 0).sum(-1) / np.maximum(
+        known.sum(-1), 1
+    )
 
 
 def keypoint_average_precision(
@@ -61,9 +63,11 @@ def keypoint_average_precision(
 def keypoint_error(pictures: Pictures, score: float = 0.0, iou: float = 0.5) -> tuple[float, int]:
     """Mean keypoint distance on found hands in units of the hand's size, and the hands counted.
 
-    The size of a hand is the larger side of its true box.
+    The size of a hand is the larger side of its true box. Keypoints the prediction leaves open are
+    not counted here; `pck` counts them as missed.
     """
-    errors = [float(np.nanmean(row)) for row in _distances(pictures, score, iou)]
+    rows = [row[np.isfinite(row)] for row in _distances(pictures, score, iou)]
+    errors = [float(row.mean()) for row in rows if len(row)]
     return (float(np.mean(errors)) if errors else float("nan")), len(errors)
 
 
@@ -75,13 +79,14 @@ def pck(
     The size of a hand is the larger side of its true box.
     """
     rows = _distances(pictures, score, iou)
-    distances = np.concatenate([row[np.isfinite(row)] for row in rows] or [np.zeros(0)])
+    distances = np.concatenate([row[~np.isnan(row)] for row in rows] or [np.zeros(0)])
     count = len(distances)
     return (float((distances <= threshold).mean()) if count else float("nan")), count
 
 
 def _distances(pictures: Pictures, score: float, iou: float) -> list[np.ndarray]:
-    """(21,) a found hand with keypoints: distances over the hand's size, NaN where unknown."""
+    """(21,) a found hand with keypoints: distances over the hand's size, NaN where the truth is
+    unknown, infinite where only the prediction is."""
     rows = []
     for true, predicted in pictures:
         kept = at_least(predicted, score)
@@ -90,7 +95,9 @@ def _distances(pictures: Pictures, score: float, iou: float) -> list[np.ndarray]
         for prediction, hand in enumerate(found_hands(true, kept, iou)):
             if hand < 0 or np.isnan(true.keypoints[hand]).all():
                 continue
-            distance = np.linalg.norm(kept.keypoints[prediction] - true.keypoints[hand], axis=-1)
+            truth = true.keypoints[hand]
+            distance = np.linalg.norm(kept.keypoints[prediction] - truth, axis=-1)
+            distance[np.isnan(distance) & np.isfinite(truth).all(-1)] = np.inf
             size = (true.boxes[hand, 2:] - true.boxes[hand, :2]).max()
             rows.append(distance / max(float(size), 1e-9))
     return rows
