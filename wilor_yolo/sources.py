@@ -24,6 +24,7 @@ __all__ = [
     "frame_time",
     "is_glob",
     "match_glob",
+    "open_video",
     "read_frames",
     "read_list",
 ]
@@ -108,7 +109,7 @@ def find_source(source: str | Path | int) -> Pictures | Video:
     """
     text = str(source).strip()
     if text.isdecimal() and not Path(text).exists():
-        return _open_video(int(text))
+        return open_video(int(text))
     if text.startswith(("http://", "https://")):
         raise ImageError(f"{text} is a web address; download it and give the file.")
     if "://" in text:
@@ -129,7 +130,7 @@ def find_source(source: str | Path | int) -> Pictures | Video:
         if path.suffix.lower() == ".txt":
             return Pictures(read_list(path), str(path))
         if path.suffix.lower() in VIDEO_SUFFIXES:
-            return _open_video(path)
+            return open_video(path)
         return Pictures((path,), str(path))
     if is_glob(text):
         found = [p for p in match_glob(text) if _is_picture(p)]
@@ -265,7 +266,12 @@ def _capture(source: Path | int) -> cv2.VideoCapture:
     return capture
 
 
-def _open_video(source: Path | int) -> Video:
+def open_video(source: Path | int) -> Video:
+    """What the header of a video file, or a camera, says of itself.
+
+    Raises:
+        ImageError: it is missing or cannot be opened.
+    """
     capture = _capture(source)
     try:
         fps = capture.get(cv2.CAP_PROP_FPS)

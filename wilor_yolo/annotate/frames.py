@@ -19,9 +19,12 @@ from ..images import read_image
 from ..sources import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
+    Frame,
+    cut_short,
     frame_time,
     is_glob,
     match_glob,
+    open_video,
     read_list,
 )
 from .candidates import FrameName
@@ -185,8 +188,10 @@ class VideoReader:
     Times are the container's, so that a variable frame rate is sampled evenly too.
 
     Attributes:
-        length: seconds the container says there are; 0 if it says nothing.
+        video: what its header says.
         end: seconds, where the frames ended; 0 before.
+        cut_short: after the last frame, what is missing of a torn file, one line; empty if nothing
+            is.
 
     Args:
         item: the video.
@@ -199,18 +204,13 @@ class VideoReader:
 
     def __init__(self, item: Item, rate: float, chunk: float) -> None:
         self._item, self._rate, self._chunk = item, rate, chunk
-        if not item.path.is_file():
-            raise ImageError(f"{item.path} does not exist.")
-        if item.path.stat().st_size == 0:
+        if item.path.is_file() and item.path.stat().st_size == 0:
             raise ImageError(f"{item.path} is empty (0 bytes).")
+        self.video = open_video(item.path)
         self._capture = cv2.VideoCapture(str(item.path))
-        if not self._capture.isOpened():
-            raise ImageError(f"{item.path} is damaged or no video we can read.")
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = float(fps) if 0 < fps < 1000 else 30.0
-        self.length = max(float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0.0) / self.fps
         self.decoded = 0
         self.end = 0.0
+        self.cut_short = ""
 
     def __enter__(self) -> VideoReader:
         return self
@@ -227,9 +227,10 @@ class VideoReader:
         skip = set(done)
         due, index, last, scene = 0.0, 0, -1.0, 0
         step = 1 / self._rate if self._rate else 0.0
+        fps = self.video.fps
         before: SampledFrame | None = None
         while self._capture.grab():
-            time = last = frame_time(self._capture, index, self.fps, last)
+            time = last = frame_time(self._capture, index, fps, last)
             chunk = int(time // self._chunk)
             if time + 1e-6 >= due:
                 due = (np.floor(time / step + 1e-6) + 1) * step if step else 0.0
@@ -245,17 +246,11 @@ class VideoReader:
                     before = SampledFrame(name, time, chunk, scene, image)
                     yield before
             index += 1
-        self.end = last + 1 / self.fps if index else 0.0
         if not self.decoded:
             raise ImageError(f"{self._item.path} holds no frame that can be decoded.")
-
-    @property
-    def cut_short(self) -> str:
-        """After the last frame: what is missing of a torn file, one line; empty if nothing is."""
-        # A sound track may be longer than the pictures, and lengths are rounded.
-        if self.length - self.end <= max(1.0, 0.02 * self.length):
-            return ""
-        return f"the video ends at {self.end:.1f} s, its header says {self.length:.1f} s"
+        self.end = last + 1 / fps
+        no_picture = np.zeros((0, 0, 3), np.uint8)  # number and time tell where the file ends
+        self.cut_short = cut_short(self.video, Frame(index - 1, last, no_picture))
 
 
 class NearCopies:
