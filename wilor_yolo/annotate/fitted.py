@@ -54,38 +54,31 @@ class FittedHands:
     @classmethod
     def none(cls) -> FittedHands:
         """No hands."""
-        return _empty()
+
+        def zeros(*shape: int) -> np.ndarray:
+            return np.zeros((0, *shape), np.float32)
+
+        return cls(
+            zeros(3),
+            zeros(45),
+            zeros(10),
+            zeros(3),
+            zeros(778, 3),
+            zeros(21, 3),
+            zeros(3),
+            zeros(21, 2),
+            zeros(),
+            zeros(),
+            zeros(),
+            (),
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[FittedHands]) -> FittedHands:
         """All hands of several batches."""
-        return _joined(parts)
-
-
-def _joined(parts: Sequence[FittedHands]) -> FittedHands:
-    arrays = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in FittedHands.__dataclass_fields__
-        if name != "status"
-    }
-    return FittedHands(**arrays, status=tuple(s for part in parts for s in part.status))
-
-
-def _empty() -> FittedHands:
-    def zeros(*shape: int) -> np.ndarray:
-        return np.zeros((0, *shape), np.float32)
-
-    return FittedHands(
-        zeros(3),
-        zeros(45),
-        zeros(10),
-        zeros(3),
-        zeros(778, 3),
-        zeros(21, 3),
-        zeros(3),
-        zeros(21, 2),
-        zeros(),
-        zeros(),
-        zeros(),
-        (),
-    )
+        arrays = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in cls.__dataclass_fields__
+            if name != "status"
+        }
+        return cls(**arrays, status=tuple(s for part in parts for s in part.status))

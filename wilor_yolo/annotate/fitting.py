@@ -70,6 +70,7 @@ class HandFitter:
         prior: mesh prior made for the same model; the shipped one by default.
         limits: biomechanical intervals; `cfg/biomechanics.yaml` by default.
         settings: weights and schedule.
+        device: torch device, such as "cpu" or "cuda:0", that model, prior and limits are moved to.
         batch: most hands fitted at once.
     """
 
