@@ -30,6 +30,7 @@ class YoloFinder:
         name: in votes and the manifest; the file's name by default.
         conf: lowest score.
         imgsz: longer side the model sees, px; None for the size it was trained at.
+        device: where it runs, "cpu", "cuda:0", ...; None for Ultralytics' choice.
         mirrored_labels: the model was taught on mirrored pictures: swap its sides.
 
     Raises:
@@ -84,6 +85,8 @@ class PersonFinder:
     Args:
         model: the model's file; it must have a class "person", or one class only.
         conf: lowest score of a person.
+        imgsz: longer side the model sees, px; None for the size it was trained at.
+        device: where it runs, "cpu", "cuda:0", ...; None for Ultralytics' choice.
 
     Raises:
         HandError: the model knows no people.
