@@ -33,9 +33,19 @@ def test_plain_view_is_the_predictors_crop(make_hand, is_right):
     view = plain_view(sample, 1.5)
     geometry = crop_geometry(sample.bbox_xyxy[None], np.array([is_right]), box_scale=1.5)
     theirs = crop_hands(sample.image, geometry, SIZE)[0]
-    assert np.abs(take_crop(sample.image, view, SIZE).astype(int) - theirs).mean() < 0.5
+    np.testing.assert_array_equal(take_crop(sample.image, view, SIZE), theirs)
     points = sample.keypoints_2d[None, :, :2]
     np.testing.assert_allclose(view.to_crop(points[0]), geometry.to_crop(points)[0], atol=1e-5)
+
+
+def test_the_edge_of_a_shrunk_picture_is_black_as_in_the_predictors_crop():
+    image = np.full((401, 401, 3), 200, np.uint8)  # 401 px are no whole blocks of 4
+    box = np.array([[50, 50, 390, 390]], np.float32)
+    geometry = crop_geometry(box, np.array([True]), box_scale=1.2)
+    view = CropView(geometry.center[0], float(geometry.size[0]), 0.0, False)
+    crop = take_crop(image, view, SIZE)
+    np.testing.assert_array_equal(crop, crop_hands(image, geometry, SIZE)[0])
+    assert crop[-1].max() == 0 and crop[SIZE // 2, SIZE // 2, 0] == 200
 
 
 @pytest.mark.parametrize("is_right", [True, False])

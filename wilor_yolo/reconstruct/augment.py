@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..crops import crop_axes, crop_geometry
+from ..crops import CropGeometry, crop_axes, crop_geometry, crop_hands
 from ..geometry import mirror_rotation
 from ..samples import HandSample
 from .pointing import KNUCKLES, pointing
@@ -198,25 +198,14 @@ def upright_angle(sample: HandSample) -> float | None:
 
 
 def take_crop(image: np.ndarray, view: CropView, size: int) -> np.ndarray:
-    """Warp a view out of a picture: (size, size, 3) uint8 BGR, black outside the picture."""
-    shrink = min(round(view.side / size), max(image.shape[:2]))
-    center, side = view.center, view.side
-    if shrink >= 2:  # far smaller than the picture shows it: average first against aliasing
-        rows, columns = -(-image.shape[0] // shrink), -(-image.shape[1] // shrink)
-        below, beside = rows * shrink - image.shape[0], columns * shrink - image.shape[1]
-        whole = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE)
-        image = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-        center, side = (center + 0.5) / shrink - 0.5, side / shrink
-    # Crop pixel u (centre of pixel 0 at 0) shows crop unit (u + 0.5) / size - 0.5.
-    back = view.axes.T * (side / size)
-    offset = center + back @ np.full(2, 0.5 - size / 2)
-    return cv2.warpAffine(
-        image,
-        np.column_stack((back, offset)),
-        (size, size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
+    """What the predictor would cut: (size, size, 3) uint8 BGR, black outside the picture."""
+    geometry = CropGeometry(
+        center=view.center[None],
+        size=np.array([view.side]),
+        is_right=np.array([not view.mirrored]),
+        angle=np.array([view.angle]),
     )
+    return crop_hands(image, geometry, size)[0]
 
 
 def view_turn(sample: HandSample, view: CropView, frame: str = "ray") -> np.ndarray:
