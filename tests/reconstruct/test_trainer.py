@@ -242,6 +242,7 @@ def test_resume_refuses_other_parameter_groups(place, tmp_path):
         # As many groups of as many parameters: only the names tell.
         ({"pretrained": ["trunk.stem", "trunk.blocks.1"]}, "pretrained=.*blocks.0'], which cannot"),
         ({"frozen": ["trunk.blocks.0"], "init": str(first.weights)}, r"frozen=\[\], which cannot"),
+        ({"prior": "poses.npz"}, "prior=null, which cannot"),
         ({"layer_decay": 0.9}, "layer_decay= from or to 1 .*cannot"),
         ({"losses.maps": 0.0}, "losses.maps= to 0 cannot"),
     ):
@@ -425,6 +426,14 @@ def test_recomputing_repeats_dropped_paths(place, tmp_path):
         ReconstructorTrainer(config).fit()
         states.append(load_state(tmp_path / name / "last.pt").network)
     assert _same(*states)
+
+
+def test_a_bad_gradient_names_the_samples_of_all_parts(place, tmp_path):
+    trainer = ReconstructorTrainer(_config(place, tmp_path / "run", accumulate=2, val=[]))
+    trainer.network.pose_head[0].bias.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(HandError, match="the gradient is not finite at step 0") as caught:
+        trainer.fit()
+    assert str(caught.value).count(".tar)") == 4  # all of the batch, not the last part's two
 
 
 def test_a_step_with_bad_numbers_is_skipped(place, tmp_path, capsys):

@@ -104,7 +104,7 @@ class TrainStep:
                 crops = part.crops.to(fabric.device, memory_format=layout)
                 cost = self._objective(self._trained.wrapped, crops, part)
                 if self._agreement.any(not torch.isfinite(cost.total)):
-                    return self._bad_numbers(step, "the loss", cost, part, kept)
+                    return self._bad_numbers(step, "the loss", [cost], [part], kept)
                 fabric.backward(cost.total / len(parts))
             costs.append(cost)
             numbers["loss"] += float(cost.total.detach()) / len(parts)
@@ -115,11 +115,11 @@ class TrainStep:
             self._trained.wrapped, self._trained.optimiser, max_norm=limit, error_if_nonfinite=False
         )
         if not torch.isfinite(norm) and not scaler_state(fabric):
-            return self._bad_numbers(step, "the gradient", costs[-1], parts[-1], kept)
+            return self._bad_numbers(step, "the gradient", costs, parts, kept)
         overflowed = not torch.isfinite(norm)  # the fp16 scaler skips the step and halves its scale
         self._bad_steps = self._bad_steps + 1 if overflowed else 0
         if self._bad_steps > _MOST_BAD_STEPS:
-            self._bad_numbers(step, "the gradient", costs[-1], parts[-1], kept)
+            self._bad_numbers(step, "the gradient", costs, parts, kept)
         self._trained.optimiser.step()
         if self._objective.judged:
             poses = torch.cat([cost.output.hand_pose.detach() for cost in costs])
@@ -148,11 +148,18 @@ class TrainStep:
         return {"judge": float(loss.detach())}
 
     def _bad_numbers(
-        self, step: int, what: str, cost: Cost, batch: HandBatch, kept: dict[str, Tensor]
+        self,
+        step: int,
+        what: str,
+        costs: list[Cost],
+        parts: list[HandBatch],
+        kept: dict[str, Tensor],
     ) -> dict[str, float]:
         """Stop, or go back to before the step and leave it out; the same in all processes."""
-        named = self._agreement.all_names(bad_samples(batch, cost.output))
-        named = named or self._agreement.all_names(batch.names())
+        pairs = zip(parts, costs, strict=True)
+        bad = [name for part, cost in pairs for name in bad_samples(part, cost.output)]
+        whole = [name for part in parts for name in part.names()]
+        named = self._agreement.all_names(bad) or self._agreement.all_names(whole)
         where = f"{what} is not finite at step {step}; samples: {', '.join(named)}"
         self._bad_steps += 1
         if self.config.on_bad == "stop" or self._bad_steps > _MOST_BAD_STEPS:
