@@ -323,6 +323,26 @@ def test_the_best_network_is_the_newest_until_a_validation_gives_a_number(
     assert kept[2] == kept[3] == {"step": 3, "score": pytest.approx(30)}
 
 
+def test_a_best_network_that_could_not_be_written_does_not_count(place, tmp_path, monkeypatch):
+    nothing = SourceErrors(3, *[math.nan] * 5)
+    answers = [replace(nothing, error_2d=error) for error in (0.3, 0.4)]
+    monkeypatch.setattr(
+        "wilor_yolo.reconstruct.trainer.validate", lambda *_, **__: {"test": answers.pop(0)}
+    )
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    trainer = ReconstructorTrainer(_config(place, tmp_path / "run", val_pictures=0))
+    with monkeypatch.context() as patch:
+        patch.setattr("wilor_yolo.reconstruct.checkpoints.save", full)
+        trainer._validate()
+    assert trainer.best is None
+    trainer._validate()  # worse, but there is room now
+    kept = read_info(tmp_path / "run" / "best.safetensors")
+    assert trainer.best == kept["score"] == pytest.approx(40)
+
+
 def test_a_resumed_run_forgets_later_validations(place, tmp_path):
     run = tmp_path / "run"
     ReconstructorTrainer(_config(place, run, steps=1)).fit()

@@ -387,10 +387,10 @@ class ReconstructorTrainer:
         if self.best is None or reached < self.best:
             # Until a validation gives a number, the newest network is kept, without a score.
             known = {"score": reached} if math.isfinite(reached) else {}
-            self.best = known.get("score")
             path = self.out / "best.safetensors"
             with self._writing(path, f"the best network, of step {self.step},", skip=True):
                 save_network(path, module, {"step": self.step, **known})
+                self.best = known.get("score")  # of what is on disk
 
     # -- small things ----------------------------------------------------------------------------
 
