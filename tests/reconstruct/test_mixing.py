@@ -40,7 +40,6 @@ def test_order_is_a_pure_function_of_seed_and_position():
     assert [b.draw(i) for i in reversed(range(500))] == [a.draw(i) for i in range(500)][::-1]
     other = MixSchedule([10, 30], [None, None], seed=6)
     assert [other.draw(i) for i in range(50)] != [a.draw(i) for i in range(50)]
-    assert a.batch(3, 8) == [a.draw(i) for i in range(24, 32)]
 
 
 def test_weights_default_to_sizes_and_are_checked():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ import torch
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.reconstruct.checkpoints import load_network, read_info, save_network
+from wilor_yolo.reconstruct.discriminator import PoseDiscriminator
 from wilor_yolo.reconstruct.priors import save_prior
+from wilor_yolo.reconstruct.released import load_released_discriminator_state
 from wilor_yolo.reconstruct.run_files import RunLog, load_state
 from wilor_yolo.reconstruct.train_config import TrainConfig
 from wilor_yolo.reconstruct.trainer import ReconstructorTrainer
@@ -655,6 +658,24 @@ def test_tensorboard_and_pictures(place, tmp_path):
     assert [e.step for e in log.Scalars("train/joints_3d")] == [2, 4]
     assert log.Scalars("val/test/pa_mpjpe")[0].step == 4 and log.Images("val")[0].step == 4
     assert (tmp_path / "run" / "val.jpg").stat().st_size > 10_000
+
+
+def test_a_discriminator_from_a_released_checkpoint(place, tmp_path, monkeypatch):
+    released = Path(__file__).parents[1] / "fixtures" / "released" / "official_tiny.ckpt"
+    theirs = load_released_discriminator_state(released)
+    for name, layer in zip(("fc1", "fc2", "out"), PoseDiscriminator().pose[::2], strict=True):
+        for leaf, value in layer.state_dict().items():  # too large for a fixture
+            theirs[f"D_alljoints_{name}.{leaf}"] = value
+    read = {str(released): theirs}
+    monkeypatch.setattr(
+        "wilor_yolo.reconstruct.trainer.load_released_discriminator_state", read.pop
+    )
+    keys = {"discriminator": str(released), "val": [], "steps": 1}
+    trainer = ReconstructorTrainer(_config(place, tmp_path / "run", **keys))
+    assert torch.equal(trainer.judge.joint_in.weight, theirs["D_conv1.weight"])
+    trainer.fit()  # it learns on; a run that goes on has its own
+    resumed = ReconstructorTrainer(_config(place, tmp_path / "run", **keys | {"steps": 2}))
+    assert not torch.equal(resumed.judge.joint_in.weight, theirs["D_conv1.weight"])
 
 
 def test_a_prior_from_a_file(place, tmp_path):

@@ -64,7 +64,7 @@ class PoseDiscriminator(nn.Module):
         """Load the `discriminator.*` tensors of the released checkpoint, prefix removed.
 
         Shapes are checked; whether the flattening order of "all joints" agrees with the released
-        code was not seen, so continue a released training with a fresh discriminator if in doubt.
+        code was not seen.
 
         Raises:
             WeightsError: a name or shape that does not belong.

@@ -261,10 +261,6 @@ class MixSchedule:
         epoch, rank = divmod(number, self.sizes[group])
         return group, int(self._order(group, epoch)[rank])
 
-    def batch(self, step: int, size: int) -> list[tuple[int, int]]:
-        """The samples of one step's batch."""
-        return [self.draw(step * size + i) for i in range(size)]
-
     def _order(self, group: int, epoch: int) -> np.ndarray:
         key = (group, epoch)
         if key not in self._orders:

@@ -62,7 +62,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "augment.erase_max": (0.08, 0.95),
 }
 # Keys that came later; at these values they leave the hash of older runs as it was.
-_LATER = {"accumulate": 1, "layer_decay": 1.0, "prior": None, "nodes": 1}
+_LATER = {
+    "accumulate": 1,
+    "layer_decay": 1.0,
+    "prior": None,
+    "discriminator": None,
+    "nodes": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ class TrainConfig:
         augment_until: share of `steps` with augmentation (1: all of them).
         prior: an `.npz` of real poses for the discriminator (``reconstruct prior`` makes one);
             None: those of the training samples.
+        discriminator: a released checkpoint whose discriminator this one starts from; None: random.
         recompute: compute the transformer's activations twice instead of keeping them.
         on_bad: a damaged sample, a torn shard, numbers that are not finite or a full disk: "stop"
             (the last checkpoint stays as it was), or "skip" that sample or step and name it.
@@ -140,6 +147,7 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     augment_until: float = 1.0
     prior: str | None = None
+    discriminator: str | None = None
     recompute: bool = False
     on_bad: str = "stop"
     precision: str = "32-true"

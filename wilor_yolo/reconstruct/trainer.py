@@ -37,6 +37,7 @@ from .optimisation import freeze, frozen_to_eval, parameter_groups, restore_opti
 from .priors import collect_prior, load_prior
 from .processes import Agreement
 from .recompute import recompute_blocks
+from .released import load_released_discriminator_state
 from .report import RunReport
 from .run_files import TrainState, load_state, save_state
 from .step import Optimised, TrainStep, scaler_state
@@ -129,6 +130,8 @@ class ReconstructorTrainer:
         aided &= not self.network_config.keypoints  # which have maps of their own
         self.maps = KeypointMaps(self.network_config.dim) if aided else None
         self.judge = PoseDiscriminator()
+        if config.discriminator and state is None:
+            self.judge.load_released(load_released_discriminator_state(config.discriminator))
         self.prior: np.ndarray
         self.average = MovingAverage(self.network, config.ema_decay)
         self._set_up_optimisers()
