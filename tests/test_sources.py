@@ -220,6 +220,24 @@ def test_camera_number() -> None:
         find_source("63")
 
 
+def test_a_camera_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wilor_yolo.sources._capture", lambda number: _Capture([0.0] * 2))
+    by_id = tmp_path / "usb-camera-index0"  # as in /dev/v4l/by-id
+    by_id.symlink_to("/dev/video63")
+    exists = Path.exists
+    devices = {Path("/dev/video63"), by_id}
+    monkeypatch.setattr(Path, "exists", lambda path, **keys: path in devices or exists(path))
+    for path in sorted(devices):
+        video = find_source(path)
+        assert isinstance(video, Video) and (video.source, video.name) == (63, "camera63")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no such device")
+def test_a_device_that_is_no_camera() -> None:
+    with pytest.raises(ImageError, match="/dev/null is neither a file nor a camera; give a camera"):
+        find_source("/dev/null")
+
+
 def test_a_file_named_like_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "0.png").rename(tmp_path / "0")

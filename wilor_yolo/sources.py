@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def find_source(source: str | Path | int) -> Pictures | Video:
     Args:
         source: path of a picture or video, a folder (its pictures, sorted, without subfolders), a
             glob (``"shots/*.jpg"``, ``"**"`` for subfolders), a ``.txt`` with a path a line, or
-            the number of a camera.
+            the number of a camera; on Linux also its path (``"/dev/video0"``).
 
     Raises:
         ImageError: nothing there, or nothing of use in it.
@@ -132,6 +133,8 @@ def find_source(source: str | Path | int) -> Pictures | Video:
         if path.suffix.lower() in VIDEO_SUFFIXES:
             return open_video(path)
         return Pictures((path,), str(path))
+    if path.exists():  # a device, a pipe
+        return open_video(_camera_number(path))
     if is_glob(text):
         found = [p for p in match_glob(text) if _is_picture(p)]
         if not found:
@@ -252,6 +255,16 @@ def read_list(path: Path) -> tuple[Path, ...]:
         else path.parent / name
         for name in names
     )
+
+
+def _camera_number(device: Path) -> int:
+    """Linux's name of a camera to its number; links (``/dev/v4l/by-id/...``) are followed."""
+    number = re.fullmatch(r"/dev/video(\d+)", str(device.resolve()))
+    if number is None:
+        raise ImageError(
+            f"{device} is neither a file nor a camera; give a camera's number, as in source=0."
+        )
+    return int(number[1])
 
 
 def _capture(source: Path | int) -> cv2.VideoCapture:
