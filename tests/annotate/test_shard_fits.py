@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,7 +127,7 @@ class Heard(Exception):
 
 class Hears(HandFitter):
     def __init__(self) -> None:
-        self.batch = 4
+        super().__init__(batch=4)
 
     def __call__(self, *given: np.ndarray) -> None:  # type: ignore[override]
         raise Heard(given[-1])
@@ -140,6 +141,8 @@ def test_a_reconstructor_is_half_of_the_hint_where_joints_are_guesses(
     seen = guess * [1, 1, 1.4] + [0, 0, 0.6]  # deeper than the guess
 
     class Sees:
+        weights = shards / "real-000000.tar"  # any file
+
         def reconstruct_boxes(self, image, bbox_xyxy, is_right, K):
             assert K[0, 0] == FOCAL * 191 and bbox_xyxy.shape == (1, 4)
             found = seen if is_right[0] else mirror_points(seen)
@@ -155,7 +158,7 @@ def test_a_reconstructor_is_half_of_the_hint_where_joints_are_guesses(
 
     write_shards([measured("m", True)], tmp_path / "in", "real")
     with pytest.raises(Heard) as heard:
-        fit_shards(tmp_path / "in", tmp_path / "out", Hears(), reconstructor=object())
+        fit_shards(tmp_path / "in", tmp_path / "out", Hears(), reconstructor=Sees())
 
 
 def test_joints_in_a_camera_are_turned_to_the_ray_as_a_hint(tmp_path: Path) -> None:
@@ -171,17 +174,42 @@ def test_joints_in_a_camera_are_turned_to_the_ray_as_a_hint(tmp_path: Path) -> N
         assert np.abs(expected - (sample.keypoints_3d - sample.keypoints_3d.mean(0))).max() > 0.01
 
 
+def test_other_settings_in_a_folder_are_refused(shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def fit(projection: str = "full", limits: float = 1.0, **keys: object) -> object:
+        fitter = Hears()
+        fitter.settings = FitSettings(projection)
+        fitter.limits = replace(fitter.limits, bones=fitter.limits.bones * limits)
+        return fit_shards(shards, out, fitter, **keys)
+
+    out.mkdir()
+    (out / "real-000000.tar").touch()  # of an earlier version, which kept no settings
+    assert fit().counts == {"shards done before": 1} and (out / "settings.json").is_file()
+    assert fit().counts == {"shards done before": 1}
+    weights = SimpleNamespace(weights=shards / "real-000000.tar")
+    for keys, named in (
+        ({"focal": 3.0}, r"made with focal=2\.0; use the same settings or another folder"),
+        ({"confidence": 0.5}, "confidence=0"),
+        ({"projection": "weak"}, "projection=full"),
+        ({"limits": 1.1}, "limits="),
+        ({"reconstructor": weights}, "reconstructor=None"),
+    ):
+        with pytest.raises(HandError, match=named):
+            fit(**keys)
+
+
 def test_a_run_that_was_stopped_leaves_no_shard(shards: Path, tmp_path: Path) -> None:
     class Stops(HandFitter):
         def __init__(self) -> None:
-            self.batch = 2
+            super().__init__(batch=2)
 
         def __call__(self, *_: object) -> None:  # type: ignore[override]
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fit_shards(shards, tmp_path / "out", Stops())
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["settings.json"]
 
 
 def test_wrong_places(shards: Path, tmp_path: Path, capsys) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import HandError
+from ..kept_settings import keep_settings
 from ..metrics.procrustes import align_similarity
 from ..samples import SURE_3D, EncodedSample, HandSample
 from ..shards import ShardWriter, ends_well, find_shards, read_shard, remove_abandoned
@@ -64,8 +66,9 @@ def fit_shards(
     Pictures and 2D labels stay as they are to the byte. So do samples that have parameters
     already, and those whose fit is rejected. 3D joints in a sample (measured, or an annotator's
     guess) are a hint to the fit, which tells the depth orders of a view apart; they stay where they
-    are surer than the fit. A shard that is there is not made again. Beside a shard
-    ``<name>.fits.jsonl`` tells key, status, residual, angle violation and prior energy of each fit.
+    are surer than the fit. A shard that is there is not made again; ``settings.json`` keeps what
+    decides the fits, so that no others come beside them. Beside a shard ``<name>.fits.jsonl`` tells
+    key, status, residual, angle violation and prior energy of each fit.
 
     Args:
         source: a shard, a folder of shards or a glob.
@@ -78,13 +81,17 @@ def fit_shards(
         report: called with a line a shard.
 
     Raises:
-        HandError: no shards there, a torn one, two of one name, or `out` is where they lie.
+        HandError: no shards there, a torn one, two of one name, `out` is where they lie, or holds
+            fits with another focal length, confidence, projection, hand model, prior, limits or
+            reconstructor.
     """
     shards = find_shards(source)
     if not shards:
         raise HandError(f"{source}: no shards; give a folder that holds .tar files.")
     out = Path(out)
     _check_shards(shards, out)
+    settings = {"focal": focal, "confidence": confidence, **_models(fitter, reconstructor)}
+    keep_settings(out / "settings.json", settings)
     result = ShardFits()
     for path in shards:
         if (out / path.name).exists():
@@ -137,6 +144,33 @@ def _check_shards(shards: list[Path], out: Path) -> None:
         seen[path.name] = path
         if not ends_well(path):  # its lost end would be lost in the copy for good
             raise HandError(f"{path} is torn; make this shard again.")
+
+
+def _models(fitter: HandFitter, reconstructor: HandReconstructor | None) -> dict[str, str | None]:
+    """What decides the fits: models by their contents, for their files may move or change."""
+    prior, limits = fitter.prior, fitter.limits
+    tensors = {
+        "hand_model": fitter.layer.buffers(),
+        "prior": (prior.mean, prior.basis, prior.poses),
+        "limits": (limits.bones, limits.flexion, limits.abduction),
+    }
+    models: dict[str, str | None] = {
+        name: _digest(tensor.cpu().contiguous().numpy() for tensor in part)
+        for name, part in tensors.items()
+    }
+    models |= {"projection": fitter.settings.projection, "reconstructor": None}
+    if reconstructor is not None:
+        file = reconstructor.weights
+        file = file.with_suffix(".bin") if file.suffix == ".xml" else file  # OpenVINO's numbers
+        models["reconstructor"] = _digest([np.fromfile(file, np.uint8)])
+    return models
+
+
+def _digest(arrays: Iterable[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(array.data)
+    return digest.hexdigest()[:12]
 
 
 def _name(path: Path) -> tuple[str, int]:

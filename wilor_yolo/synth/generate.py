@@ -11,11 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import HandError
+from ..kept_settings import keep_settings
 from ..shards import SAMPLES_PER_SHARD, ShardWriter, remove_abandoned
 from .background import Photos
 from .crop_scene import sample_crop
 from .hand_mesh import FineHand
-from .kept_settings import keep_settings
 from .one_thread import one_thread
 
 __all__ = ["CropSettings", "generate_crops"]

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 
 from ..errors import HandError
+from ..kept_settings import keep_settings
 from ..whole_files import write_text
 from .clip_scene import ClipFrame, ClipHand, render_clip
 from .hand_mesh import FineHand
-from .kept_settings import keep_settings
 from .one_thread import one_thread
 
 __all__ = ["ClipSettings", "clip_name", "generate_clips", "read_clip_truth"]

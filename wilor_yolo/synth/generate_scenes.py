@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from ..errors import HandError
+from ..kept_settings import keep_settings
 from ..whole_files import write_bytes, write_text
-from .kept_settings import keep_settings
 from .one_thread import one_thread
 from .people_scene import KINDS, sample_scene
 

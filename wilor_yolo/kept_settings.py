@@ -1,4 +1,4 @@
-"""What a folder was rendered with, kept beside it, so that a later run cannot mix in others."""
+"""What a folder was made with, kept beside it, so that a later run cannot mix in others."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import HandError
-from ..whole_files import write_text
+from .errors import HandError
+from .whole_files import write_text
 
 __all__ = ["keep_settings"]
 
