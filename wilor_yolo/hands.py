@@ -58,21 +58,24 @@ class Hands:
     """N hands of one picture. Fields from `vertices` on are None until reconstruction.
 
     Attributes:
-        bbox_xyxy: (N, 4) px.
+        bbox_xyxy: (N, 4) px, as the detector gives them: counted from the picture's border, the
+            middle of the first pixel is 0.5.
         confidence: (N,) detector score, 0 to 1.
         is_right: (N,) bool.
         image_size: (width, height) px.
         source: file the picture came from, if any.
         track_id: (N,) int, or None without tracking.
-        keypoints_2d_detector: (N, 21, 3) x px, y px, visibility 0 to 1, or None.
+        keypoints_2d_detector: (N, 21, 3) x px, y px, visibility 0 to 1, or None; counted as
+            `bbox_xyxy`.
         vertices: (N, 778, 3) metres, around the hand's own origin; add `cam_t` for camera space.
         joints: (N, 21, 3) metres, same frame as `vertices`.
-        keypoints_2d: (N, 21, 2) px, the joints projected by `K`.
+        keypoints_2d: (N, 21, 2) px, the joints projected by `K`; 0 is the middle of the first
+            pixel.
         global_orient: (N, 3, 3) rotation of the right-hand model.
         hand_pose: (N, 15, 3, 3) rotations of the finger joints in MANO order.
         betas: (N, 10) shape.
         cam_t: (N, 3) metres, translation into the camera of the whole picture.
-        K: (3, 3) intrinsics, px.
+        K: (3, 3) intrinsics, px, counted as `keypoints_2d`.
         scale: (N,) what the posed model was multiplied by to have a known hand length, or None.
         faces: (F, 3) triangles with right-hand winding; :meth:`faces_of` turns them for left hands.
     """
