@@ -2,7 +2,7 @@
 
 The one left/right convention: **the network sees right hands.** The crop of a left hand is
 mirrored here, and what the network says of it is un-mirrored in
-:mod:`wilor_yolo.reconstruct.predictor` with the functions of :mod:`wilor_yolo.geometry`.
+:mod:`wilor_yolo.reconstruct.placing` with the functions of :mod:`wilor_yolo.geometry`.
 """
 
 from __future__ import annotations

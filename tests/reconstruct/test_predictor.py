@@ -9,17 +9,13 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-import roma
 import torch
 
 from wilor_yolo.crops import crop_geometry
 from wilor_yolo.errors import HandError, WeightsError
 from wilor_yolo.geometry import (
-    default_intrinsics,
     mirror_points,
-    mirror_rotation,
     project,
-    project_crop,
     released_intrinsics,
 )
 from wilor_yolo.hands import Hands
@@ -29,8 +25,7 @@ from wilor_yolo.reconstruct.checkpoints import load_network, save_network
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.hand_size import hand_lengths
 from wilor_yolo.reconstruct.network import HandNetwork
-from wilor_yolo.reconstruct.predictor import HandReconstructor, place_in_picture
-from wilor_yolo.reconstruct.ray import ray_rotation
+from wilor_yolo.reconstruct.predictor import HandReconstructor
 from wilor_yolo.reconstruct.released import load_released
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "released"
@@ -188,107 +183,6 @@ def test_a_picture_without_hands_is_the_same_alone_and_among_others(reconstructo
     among = reconstructor.reconstruct([full, empty, full])
     assert [len(hands) for hands in among] == [3, 0, 3]
     assert among[1].reconstructed == alone.reconstructed and among[1].K is alone.K is None
-
-
-def test_results_without_keypoints_or_of_other_kinds_of_them(reconstructor, picture):
-    for keypoints in (None, SimpleNamespace(data=torch.zeros(3, 17, 3))):
-        result = _result(picture)
-        result.keypoints = keypoints
-        assert reconstructor.reconstruct(result).keypoints_2d_detector is None
-
-
-# Cameras
-
-
-def test_given_cameras_are_used_and_wrong_ones_refused(reconstructor, picture):
-    K = np.array([[500, 0, 100], [0, 510, 90], [0, 0, 1]])
-    hands = reconstructor.reconstruct(_result(picture), K)
-    assert np.array_equal(hands.K, K)
-    assert reconstructor.reconstruct(_result(picture)).K[0, 0] == 321
-    nan, flat, skew = K.astype(float), K.copy(), K.copy()
-    nan[0, 2], flat[2], skew[0, 1] = np.nan, 0, 6
-    for wrong in (
-        np.eye(4), np.zeros((3, 3)), 500.0, [[-1, 0, 0], [0, 1, 0], [0, 0, 1]], nan, flat, skew
-    ):  # fmt: skip
-        with pytest.raises(HandError, match=r"\(3, 3\) camera matrix"):
-            reconstructor.reconstruct(_result(picture), wrong)
-
-
-def test_near_the_axis_both_frames_agree(reconstructor, picture):
-    K = default_intrinsics(321, 240, focal=20000.0)
-    detected = Hands(BOXES, np.ones(3, np.float32), SIDES, (321, 240))
-    geometry = crop_geometry(BOXES, SIDES)
-    with torch.no_grad():
-        output = reconstructor.network(torch.zeros(3, 3, 64, 64))
-    ray = place_in_picture(detected, output, geometry, K, ray=True)
-    camera = place_in_picture(detected, output, geometry, K, ray=False)
-    assert np.abs(ray.vertices - camera.vertices).max() < 2e-3
-    assert np.abs(ray.keypoints_2d - camera.keypoints_2d).max() < 0.5
-    assert np.allclose(ray.cam_t, camera.cam_t, rtol=5e-3, atol=1e-2)
-
-
-def _scene(seed, is_right, K):
-    """A hand somewhere in the picture: right-hand parameters and true camera-space joints."""
-    rng = np.random.default_rng(seed)
-    pose = rng.normal(0, 0.3, (16, 3))
-    pose[0] = rng.normal(0, 1.2, 3)
-    rotations = roma.rotvec_to_rotmat(torch.from_numpy(pose).float())[None]
-    betas = torch.from_numpy(rng.normal(0, 1, (1, 10))).float()
-    depth = rng.uniform(0.45, 1.2)
-    pixel = rng.uniform([60, 60], [580, 420])
-    cam_t = np.array([*((pixel - K[:2, 2]) / K[0, 0] * depth), depth])
-    return rotations, betas, cam_t
-
-
-@pytest.mark.parametrize("is_right", [True, False], ids=["right", "left"])
-def test_a_network_that_says_the_truth_puts_the_hand_where_it_is(is_right):
-    """Rotation exactly, place to the crop camera's weak perspective."""
-    from wilor_yolo.mano.layer import HandLayer
-
-    layer, K = HandLayer.free(), default_intrinsics(640, 480).astype(np.float64)
-    for seed in range(12):
-        rotations, betas, cam_t = _scene(seed, is_right, K)
-        # The hand as it is: for a left one, the mirrored right-hand model.
-        true = layer(rotations[:, :1], rotations[:, 1:], betas)
-        vertices, joints = (a[0].numpy().astype(float) for a in (true.vertices, true.joints))
-        if not is_right:
-            vertices, joints = mirror_points(vertices), mirror_points(joints)
-        pixels = project(vertices + cam_t, K)
-        box = np.concatenate((pixels.min(0), pixels.max(0)))[None]
-        geometry = crop_geometry(box, [is_right], box_scale=1.5)
-        # What a perfect network says: the right hand, as the ray frame of its crop sees it.
-        turn = ray_rotation(geometry.center, K)
-        right_turn = turn if is_right else mirror_rotation(turn)
-        seen = rotations.clone()
-        seen[:, 0] = torch.from_numpy(right_turn).float() @ rotations[:, 0]
-        mesh = layer(seen[:, :1], seen[:, 1:], betas)
-        in_crop = geometry.to_crop(project(joints + cam_t, K)[None])[0]
-        cam = _fit_crop_camera(mesh.joints[0].numpy(), in_crop)
-        output = SimpleNamespace(
-            vertices=mesh.vertices,
-            joints=mesh.joints,
-            global_orient=seen[:, 0],
-            hand_pose=seen[:, 1:],
-            betas=betas,
-            cam=torch.from_numpy(cam)[None].float(),
-            keypoints_2d_crop=project_crop(mesh.joints, torch.from_numpy(cam)[None].float()),
-        )
-        detected = Hands(box, np.ones(1, np.float32), np.array([is_right]), (640, 480))
-        hands = place_in_picture(detected, output, geometry, K, ray=True)
-        assert np.abs(hands.vertices[0] - vertices).max() < 1e-5
-        assert np.abs(hands.global_orient[0] - rotations[0, 0].numpy()).max() < 1e-5
-        assert np.abs(hands.cam_t[0] - cam_t).max() < 0.04 * cam_t[2]
-        error = np.linalg.norm(hands.keypoints_2d[0] - project(joints + cam_t, K), axis=1)
-        assert error.mean() < 0.01 * np.ptp(box.reshape(2, 2), axis=0).max()
-
-
-def _fit_crop_camera(joints, in_crop):
-    """(s, tx, ty), least squares of s / 2 (X + t) = u over the joints."""
-    rows = np.zeros((2 * len(joints), 3))
-    rows[0::2, 0], rows[1::2, 0] = joints[:, 0] / 2, joints[:, 1] / 2
-    rows[0::2, 1] = rows[1::2, 2] = 1
-    scale, x, y = np.linalg.lstsq(rows, in_crop.reshape(-1), rcond=None)[0]
-    return np.array([scale, 2 * x / scale, 2 * y / scale])
 
 
 # Released checkpoints

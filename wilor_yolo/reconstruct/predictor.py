@@ -1,15 +1,14 @@
 """`HandReconstructor`: detector results in, `Hands` out.
 
-The thin adapter of the chain. It duck-types Ultralytics `Results` (`boxes`, `keypoints`,
-`orig_img`, `path`) and imports nothing of Ultralytics. Left hands are mirrored on the way in
-(:mod:`wilor_yolo.crops`) and un-mirrored here, in :func:`place_in_picture`, and nowhere else.
+The thin adapter of the chain: results are read by :mod:`.detector_results`, crops cut by
+:mod:`wilor_yolo.crops` (left hands mirrored), and what the network says of them is un-mirrored and
+carried back by :mod:`.placing`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,43 +18,25 @@ import torch
 from ..crops import CropGeometry, crop_geometry, crop_hands, normalise, require_bgr
 from ..devices import torch_device
 from ..errors import HandError, WeightsError
-from ..geometry import (
-    crop_to_full_translation,
-    default_intrinsics,
-    fit_translation,
-    mirror_points,
-    mirror_rotation,
-    project,
-)
 from ..hands import Hands
-from ..images import exif_focal
 from ..mano.files import load_hand_model
 from ..released_crops import SIZE as RELEASED_SIZE
 from ..released_crops import released_crops
-from ..skeleton import LEFT, RIGHT
 from ..weights_dir import RECONSTRUCTOR, or_shipped, shipped
 from .checkpoints import load_network, read_info
+from .detector_results import Request, intrinsics_of, read_result
 from .export import export_network, is_exported
 from .exported import BACKENDS, ExportedNetwork, compile_network, load_exported
-from .hand_size import NEAREST, with_betas, with_hand_length
+from .hand_size import with_betas, with_hand_length
 from .network import HandNetwork, NetworkOutput
+from .placing import place_in_picture
 from .pointing import upright_turn
-from .ray import ray_rotation, ray_translation, turn_to_camera
 from .second_look import centred_crops, turn_hands, turned_crops
 from .side_check import settle_sides
 
-__all__ = ["HandReconstructor", "place_in_picture"]
+__all__ = ["HandReconstructor"]
 
 MAX_BATCH = 32  # hands a forward pass; bounds memory on pictures of crowds
-
-
-@dataclass(frozen=True)
-class _Request:
-    """One picture and its hands, on the way through the network."""
-
-    image: np.ndarray
-    hands: Hands
-    intrinsics: np.ndarray
 
 
 class HandReconstructor:
@@ -220,7 +201,7 @@ class HandReconstructor:
                 with an exported network.
         """
         one = not isinstance(results, (list, tuple))
-        requests = [_request(result, K) for result in ([results] if one else results)]
+        requests = [read_result(result, K) for result in ([results] if one else results)]
         found = self._run(requests, self.check_sides if check_sides is None else check_sides)
         done = [self._sized(hands, hand_length, betas) for hands in found]
         return done[0] if one else done
@@ -262,7 +243,7 @@ class HandReconstructor:
             raise HandError(f"{len(boxes)} boxes need {len(boxes)} sides, got {len(sides)}.")
         height, width = image.shape[:2]
         hands = Hands(boxes, np.ones(len(boxes), np.float32), sides, (width, height))
-        request = _Request(image, hands, _intrinsics(K, width, height, None))
+        request = Request(image, hands, intrinsics_of(K, width, height, None))
         done = self._run([request], check_sides=False)[0]
         return self._sized(done, hand_length, betas)
 
@@ -279,7 +260,7 @@ class HandReconstructor:
             raise HandError('betas= poses the hand anew, which needs backend="torch".')
         return with_betas(hands, self.network.hand, betas)
 
-    def _run(self, requests: list[_Request], check_sides: bool) -> list[Hands]:
+    def _run(self, requests: list[Request], check_sides: bool) -> list[Hands]:
         config = self.network.config
         geometries = [
             crop_geometry(
@@ -332,7 +313,7 @@ class HandReconstructor:
 
     def _look_again(
         self,
-        requests: list[_Request],
+        requests: list[Request],
         geometries: list[CropGeometry],
         output: NetworkOutput,
         check_sides: bool,
@@ -390,137 +371,3 @@ def _turned_over(geometries: list[CropGeometry], wrong: np.ndarray) -> list[Crop
         replace(geometry, is_right=geometry.is_right ^ part)
         for geometry, part in zip(geometries, np.split(wrong, stops), strict=True)
     ]
-
-
-def place_in_picture(
-    hands: Hands,
-    output: NetworkOutput,
-    geometry: CropGeometry,
-    intrinsics: np.ndarray,
-    *,
-    ray: bool,
-) -> Hands:
-    """Carry what the network says of N crops back to the whole picture.
-
-    Left hands are un-mirrored: x of vertices and joints, and t_x of the camera, change sign. The
-    parameters stay those of the right hand the network saw.
-
-    Args:
-        hands: the N detections.
-        output: the network's result for their crops, row by row.
-        geometry: where the crops lie.
-        intrinsics: K (3, 3), px.
-        ray: whether the network speaks of the ray frames of the crops (`NetworkConfig.frame`);
-            the hands are then turned into the camera frame, and placed where their perspective
-            projection fits the keypoints in the crop best. Otherwise the released formulas hold,
-            which take the hand for flat: 0.35 to 1.2 m away, the true hand of a perfect network
-            would be 5 cm off on average, and 0.9 cm with the fit.
-    """
-    vertices = output.vertices.cpu().numpy().copy()
-    joints = output.joints.cpu().numpy().copy()
-    global_orient = output.global_orient.cpu().numpy()
-    cam = output.cam.cpu().numpy().copy()
-    left = ~geometry.is_right
-    vertices[left] = mirror_points(vertices[left])
-    joints[left] = mirror_points(joints[left])
-    cam[left, 1] = -cam[left, 1]
-    if ray:
-        turn = ray_rotation(geometry.center, intrinsics)
-        ray_t = ray_translation(cam, geometry.center, geometry.size, intrinsics)
-        turned = turn_to_camera(vertices, joints, ray_t, turn)
-        vertices, joints = turned.vertices, turned.joints
-        pixels = geometry.to_image(output.keypoints_2d_crop.cpu().numpy())
-        fitted = fit_translation(joints, pixels, intrinsics)
-        # A network that knows nothing yet may put keypoints where no hand can be.
-        cam_t = np.where(fitted[:, 2:] > NEAREST, fitted, turned.cam_t)
-        # The parameters are a right hand's: for a left one, the mirrored turn.
-        right_turn = np.where(left[:, None, None], mirror_rotation(turn), turn)
-        global_orient = right_turn.transpose(0, 2, 1) @ global_orient
-    else:
-        cam_t = crop_to_full_translation(cam, geometry.center, geometry.size, intrinsics)
-    vertices, joints, cam_t, global_orient = (
-        array.astype(np.float32) for array in (vertices, joints, cam_t, global_orient)
-    )
-    return replace(
-        hands,
-        vertices=vertices,
-        joints=joints,
-        keypoints_2d=project(joints + cam_t[:, None], intrinsics),
-        global_orient=global_orient,
-        hand_pose=output.hand_pose.cpu().numpy(),
-        betas=output.betas.cpu().numpy(),
-        cam_t=cam_t,
-        K=np.asarray(intrinsics, np.float32),
-    )
-
-
-def _request(result: Any, K: np.ndarray | None) -> _Request:
-    if not hasattr(result, "boxes"):
-        raise HandError(
-            f"a {type(result).__name__} is no detector result; give Results, or a list of them."
-        )
-    names = getattr(result, "names", None)
-    if names is not None and not _are_sides(names):
-        shown = ", ".join(str(names[i]) for i in list(names)[:3])
-        raise HandError(
-            f"the detector's classes are {shown}, {len(names)} in all, not left (0) and right (1) "
-            "hands; give its boxes and their sides to reconstruct_boxes."
-        )
-    if result.boxes is None:
-        raise HandError("these Results have no boxes; give those of a detector of hands.")
-    image = result.orig_img
-    height, width = image.shape[:2]
-    path = str(getattr(result, "path", None) or "")
-    if re.fullmatch(r"image\d+\.jpg", path):
-        path = ""  # Ultralytics' name for an array
-    boxes = result.boxes
-    keypoints = getattr(result, "keypoints", None)
-    hands = Hands(
-        bbox_xyxy=_numpy(boxes.xyxy).reshape(-1, 4),
-        confidence=_numpy(boxes.conf),
-        is_right=_numpy(boxes.cls).astype(int) == RIGHT,
-        image_size=(width, height),
-        source=path or None,
-        track_id=None if boxes.id is None else _numpy(boxes.id).astype(np.int64),
-        keypoints_2d_detector=_keypoints(keypoints, len(boxes)),
-    )
-    return _Request(image, hands, _intrinsics(K, width, height, hands.source))
-
-
-def _are_sides(names: dict[int, str]) -> bool:
-    """Two classes; where their names speak of sides, the left one first."""
-    if len(names) != 2:
-        return False
-    first, second = (str(names[i]).lower() for i in (LEFT, RIGHT))
-    return "right" not in first and "left" not in second
-
-
-def _keypoints(keypoints: Any, count: int) -> np.ndarray | None:
-    if keypoints is None or keypoints.data.shape[1:] != (21, 3) or len(keypoints.data) != count:
-        return None
-    return _numpy(keypoints.data)
-
-
-def _intrinsics(K: np.ndarray | None, width: int, height: int, source: str | None) -> np.ndarray:
-    if K is None:
-        focal = exif_focal(source, width, height) if source and Path(source).is_file() else None
-        return default_intrinsics(width, height, focal)
-    try:
-        matrix = np.asarray(K, np.float32)
-    except (ValueError, TypeError):  # ragged, or no numbers
-        matrix = np.zeros(0, np.float32)
-    right = matrix.shape == (3, 3) and bool(np.isfinite(matrix).all())
-    if right:
-        (fx, _, cx), (_, fy, cy), _ = matrix.tolist()
-        right = min(fx, fy) > 0 and np.allclose(matrix, [[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    if not right:
-        raise HandError(
-            "K must be a (3, 3) camera matrix with positive focal lengths in pixels: "
-            f"[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]; got {matrix.tolist()}."
-        )
-    return matrix
-
-
-def _numpy(value: Any) -> np.ndarray:
-    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
-    return np.asarray(array, np.float32)
