@@ -215,9 +215,15 @@ def test_bad_videos(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(os.path.exists("/dev/video63"), reason="this machine has that camera")
-def test_camera_number() -> None:
-    with pytest.raises(ImageError, match="camera 63 cannot be opened"):
-        find_source("63")
+def test_camera_number(capfd: pytest.CaptureFixture[str]) -> None:
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_WARNING)
+    try:
+        with pytest.raises(ImageError, match="camera 63 cannot be opened"):
+            find_source("63")
+        assert cv2.utils.logging.getLogLevel() == cv2.utils.logging.LOG_LEVEL_WARNING
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+    assert capfd.readouterr().err == ""  # OpenCV would say it in ten lines
 
 
 def test_a_camera_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import glob
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -267,10 +268,21 @@ def _camera_number(device: Path) -> int:
     return int(number[1])
 
 
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """OpenCV tells on stderr of every backend that could not open a camera; our error says it."""
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+
+
 def _capture(source: Path | int) -> cv2.VideoCapture:
     if isinstance(source, Path) and not source.is_file():
         raise ImageError(f"{source} does not exist; check the path.")
-    capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+    with _silent_opencv():
+        capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
     if not capture.isOpened():
         capture.release()
         if isinstance(source, int):
