@@ -182,6 +182,7 @@ def test_shipped_grids() -> None:
     assert elsewhere.hash == ours["full"].hash
     trunks = {row.name: plan_row(row, base, "out") for row in load_grid("trunks")}
     assert trunks["yolo"].network == NetworkConfig.from_yaml("yolo-s")
+    assert trunks["yolo"].config.losses.maps > 0  # teaches its keypoint tokens
     assert {plan.network.stem for plan in trunks.values()} == {
         "hand-landmarks", "yolo11n", "mobilenetv2_100", "patch"
     }  # fmt: skip
