@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from ultralytics.data.utils import verify_image_label
 
 from wilor_yolo.annotate import outputs
@@ -329,6 +330,34 @@ def test_the_split_is_by_video_and_stable(tmp_path: Path, square_finder) -> None
         job(tmp_path / "out", square_finder(), settings)._part(f"video{i}") for i in range(500)
     ]
     assert parts == again
+
+
+@pytest.mark.parametrize(
+    ("share", "unsure", "train", "val"),
+    [
+        (0.0, False, "images/train", "images/train"),
+        (1.0, False, "images/test", "images/test"),
+        (0.5, False, "images/train", "images/test"),
+        (0.5, True, "images/train", "images/train"),
+    ],
+)
+def test_the_data_yaml_names_folders_that_are_there(
+    tmp_path: Path, square_finder, painted, share: float, unsure: bool, train: str, val: str
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    settings = replace(SETTINGS, test_share=share)
+    for i in range(6):
+        hands = [("left", 5, 5, 40)]
+        if unsure and job(tmp_path / "other", square_finder(), settings)._part(str(i)) == "test":
+            hands.append(("right", 90, 60, 12))  # too small to be believed
+        cv2.imwrite(str(folder / f"{i}.png"), painted(hands, i))
+    job(out, square_finder(), settings).run(folder)
+    data = yaml.safe_load((out / "data.yaml").read_text())
+    assert (data["train"], data["val"]) == (train, val)
+    assert ("test" in data) == (out / "images" / "test").is_dir()
+    assert all((out / data[part]).is_dir() for part in ("train", "val"))
+    assert len(data["kpt_oks_sigmas"]) == 21 and data["kpt_shape"] == [21, 3]
 
 
 def test_an_hour_without_hands(tmp_path: Path, square_finder, painted, write_clip) -> None:

@@ -6,6 +6,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.synth.generate_scenes import generate_scenes, render_scene
@@ -48,7 +49,9 @@ def test_writes_a_yolo_data_set(tmp_path):
     assert [p.stem for p in pictures] == [p.stem for p in labels]
     assert len(pictures) == 3 and not list(tmp_path.rglob("*.part"))
     assert max(cv2.imread(str(pictures[0])).shape) == SIZE
-    assert "flip_idx" not in (tmp_path / "scenes.yaml").read_text()
+    data = yaml.safe_load((tmp_path / "scenes.yaml").read_text())
+    assert data["names"] == {0: "left", 1: "right"} and "flip_idx" not in data
+    assert data["train"] == data["val"] == "images" and len(data["kpt_oks_sigmas"]) == 21
     assert result.hands == sum(len(p.read_text().splitlines()) for p in labels)
 
 

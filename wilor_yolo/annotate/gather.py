@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..skeleton import JOINT_NAMES, SIDE_NAMES
+from ..detect.data_yaml import data_yaml_of
 from ..whole_files import replacing, write_text
 from .frames import Item, find_items
 from .kept_names import bundles_of, job_items, pictures_read
@@ -117,13 +117,5 @@ def assemble(out: Path) -> None:
         if entries:
             text = json.dumps(entries, indent=1)
             write_text(out / "WHIM" / f"{name}_video_ids.json", text)
-    write_text(out / "data.yaml", _data_yaml(out, bool(videos["test"])))
-
-
-def _data_yaml(out: Path, has_test: bool) -> str:
-    names = "\n".join(f"  {side}: {name}" for side, name in SIDE_NAMES.items())
-    return (
-        f"path: {out.resolve()}\ntrain: images/train\n"
-        f"val: images/{'test' if has_test else 'train'}\n"
-        f"nc: 2\nnames:\n{names}\nkpt_shape: [{len(JOINT_NAMES)}, 3]\n"
-    )
+    if text := data_yaml_of(out):
+        write_text(out / "data.yaml", text)

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
+from ..detect.data_yaml import data_yaml_of, data_yaml_text
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
 from ..images import picture_size
-from ..metrics.detection import KEYPOINT_SIGMAS
-from ..skeleton import JOINT_NAMES, LEFT, NUM_JOINTS, RIGHT, SIDE_NAMES
+from ..skeleton import LEFT, RIGHT, SIDE_NAMES
 from ..sources import PICTURE_SUFFIXES
 from ..text_files import read_text
 from ..whole_files import write_bytes, write_text
@@ -92,7 +92,7 @@ def write_yolo_set(
         if not written:
             return None
         report.pictures += len(written)
-        write_text(out / "data.yaml", _yaml_of(out))
+        write_text(out / "data.yaml", data_yaml_of(out))
     except OSError as error:
         if error.filename is not None and not str(error.filename).startswith(str(out)):
             raise  # not about writing
@@ -112,33 +112,6 @@ def _write(picture: LabelledPicture, out: Path, part: str, report: ReadReport) -
     link_picture(picture.file, out / "images" / part / f"{picture.stem}{picture.file.suffix}")
     for label in shown:
         report.hands[f"{picture.source}, {SIDE_NAMES.get(label.side, 'side unknown')}"] += 1
-
-
-def _yaml_of(out: Path) -> str:
-    there = [part for part in _PARTS if (out / "images" / part).is_dir()]
-    train = "train" if "train" in there else there[0]
-    val = next((part for part in ("val", "test") if part in there), train)
-    text = data_yaml_text(out, f"images/{train}", f"images/{val}")
-    return text + ("\ntest: images/test\n" if "test" in there else "")
-
-
-def data_yaml_text(root: Path, train: str, val: str) -> str:
-    """The text of a data YAML of hands.
-
-    Without `flip_idx`: a stock training would then mirror pictures and keep "left" a left hand.
-
-    Args:
-        root: folder the other two are relative to.
-        train: folder of training pictures; `labels` replaces `images` in it to find the labels.
-        val: the same for validation.
-    """
-    lines = [f"path: {root.resolve()}", f"train: {train}", f"val: {val}"]
-    lines += ["", f"nc: {len(SIDE_NAMES)}", "names:"]
-    lines += [f"  {side}: {name}" for side, name in SIDE_NAMES.items()]
-    lines += ["", f"kpt_shape: [{NUM_JOINTS}, 3]"]
-    lines += [f"kpt_oks_sigmas: {list(KEYPOINT_SIGMAS)}", "kpt_names:"]
-    lines += [f"  {side}: [{', '.join(JOINT_NAMES)}]" for side in SIDE_NAMES]
-    return "\n".join(lines) + "\n"
 
 
 def picture_files(data_yaml: str | Path, parts: Sequence[str] = _PARTS) -> dict[str, list[Path]]:

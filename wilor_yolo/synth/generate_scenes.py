@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..detect.data_yaml import data_yaml_text
 from ..errors import HandError
 from ..kept_settings import keep_settings
 from ..whole_files import write_bytes, write_text
@@ -148,7 +149,8 @@ def generate_scenes(
     keep_settings(out / _SETTINGS_FILE, {"engine": ENGINE, "size": size, "kinds": list(kinds)})
     for folder in ("images", "labels", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    write_text(out / "scenes.yaml", _data_yaml())
+    note = "# Synthetic scenes for the hand detector. Mirroring a picture swaps the classes.\n"
+    write_text(out / "scenes.yaml", note + data_yaml_text(None, "images", "images"))
     began = time.time()
     todo = [
         (str(out), seed, number, size, tuple(kinds))
@@ -196,10 +198,3 @@ def _write_scene(job: _Job) -> int:
     write_text(_truth_path(Path(folder), seed, number), scene.truth)
     write_bytes(picture, encoded.tobytes())
     return len(scene.labels.splitlines())
-
-
-def _data_yaml() -> str:
-    return (
-        "# Synthetic scenes for the hand detector. Mirroring a picture swaps the classes.\n"
-        "train: images\nval: images\nkpt_shape: [21, 3]\nnames:\n  0: left\n  1: right\n"
-    )
