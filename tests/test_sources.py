@@ -86,9 +86,23 @@ def test_nothing_there(tmp_path: Path) -> None:
         find_source("rtsp://example.com/stream")
     with pytest.raises(ImageError, match="holds no pictures; give a folder"):
         find_source(tmp_path)
+
+
+def test_videos_beside_pictures_are_counted(folder: Path) -> None:
+    for name in ("clip.mp4", "other.MOV", ".hidden.mp4"):
+        (folder / name).touch()
+    for source in (folder, folder / "*"):
+        found = find_source(source)
+        assert isinstance(found, Pictures) and (len(found.paths), found.videos) == (2, 2)
+    found = find_source(folder / "*.jpg")
+    assert isinstance(found, Pictures) and found.videos == 0
+
+
+def test_videos_only(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").touch()
-    with pytest.raises(ImageError, match=r"holds no pictures \(but 1 videos"):
-        find_source(tmp_path)
+    for source in (tmp_path, tmp_path / "*"):
+        with pytest.raises(ImageError, match=r"no pictures, but videos \(1\); give one by name"):
+            find_source(source)
 
 
 def test_video(write_video: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +54,12 @@ class Pictures:
     Attributes:
         paths: at least one path; a path a user named may turn out to be no picture.
         name: what to call them in messages.
+        videos: how many videos were found beside them and are left out.
     """
 
     paths: tuple[Path, ...]
     name: str
+    videos: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,12 @@ def find_source(source: str | Path | int) -> Pictures | Video:
         )
     path = Path(text)
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if _is_picture(p))
-        if not found:
-            videos = sum(p.suffix.lower() in VIDEO_SUFFIXES for p in path.iterdir())
-            hint = f" (but {videos} videos: give one by name)" if videos else ""
+        pictures = _pictures_among(sorted(path.iterdir()), str(path))
+        if pictures is None:
             raise ImageError(
-                f"{path} holds no pictures{hint}; give a folder with JPEG or PNG files in it."
+                f"{path} holds no pictures; give a folder with JPEG or PNG files in it."
             )
-        return Pictures(tuple(found), str(path))
+        return pictures
     if path.is_file():
         if path.suffix.lower() == ".txt":
             return Pictures(read_list(path), str(path))
@@ -137,10 +137,10 @@ def find_source(source: str | Path | int) -> Pictures | Video:
     if path.exists():  # a device, a pipe
         return open_video(_camera_number(path))
     if is_glob(text):
-        found = [p for p in match_glob(text) if _is_picture(p)]
-        if not found:
+        pictures = _pictures_among(match_glob(text), text)
+        if pictures is None:
             raise ImageError(f"no picture matches {text}; quote the pattern and check the folder.")
-        return Pictures(tuple(found), text)
+        return pictures
     raise ImageError(f"{text or 'source='} does not exist; check the path.")
 
 
@@ -231,8 +231,24 @@ def match_glob(pattern: str) -> list[Path]:
     return sorted(Path(match) for match in glob.glob(pattern, recursive=True))
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and path.name[0] != "."
+def _pictures_among(paths: Sequence[Path], name: str) -> Pictures | None:
+    """The pictures among files; None if there are no videos either.
+
+    Raises:
+        ImageError: there are videos only.
+    """
+    pictures = tuple(path for path in paths if _has_suffix(path, PICTURE_SUFFIXES))
+    videos = sum(_has_suffix(path, VIDEO_SUFFIXES) for path in paths)
+    if videos and not pictures:
+        raise ImageError(
+            f"{name}: no pictures, but videos ({videos}); give one by name, or engine=local to "
+            "take all."
+        )
+    return Pictures(pictures, name, videos) if pictures else None
+
+
+def _has_suffix(path: Path, suffixes: frozenset[str]) -> bool:
+    return path.suffix.lower() in suffixes and path.is_file() and path.name[0] != "."
 
 
 def read_list(path: Path) -> tuple[Path, ...]:

@@ -255,6 +255,15 @@ def test_glob_and_list(predict: Any, photo: Path, tmp_path: Path) -> None:
     assert _files("runs/predict2") == ["photo.hands.json", "photo_png.hands.json"]
 
 
+def test_videos_that_are_left_out_are_told(
+    predict: Any, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photo.parent / "clip.mp4").touch()
+    assert predict(f"source={photo.parent}", "save=False") == 0
+    note = f"note: videos in {photo.parent} are left out (1); give one by name, or engine=local"
+    assert note in capsys.readouterr().err
+
+
 def test_long_tables_are_cut(
     predict: Any, tmp_path: Path, painter: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def run(args: list[str]) -> int:
 
         return predict_batch(options)
 
-    from ..sources import Video, find_source
+    from ..sources import Pictures, Video, find_source
     from .chain import make_pipeline
     from .folder import folder_of_run
 
@@ -49,6 +50,12 @@ def run(args: list[str]) -> int:
 
         check_display()
     source = find_source(bundled_picture() if options.source is None else options.source)
+    if isinstance(source, Pictures) and source.videos:
+        print(
+            f"note: videos in {source.name} are left out ({source.videos}); give one by name, or "
+            "engine=local to take all.",
+            file=sys.stderr,
+        )
     made = folder_of_run(options.out, options.exist_ok) if options.writes else nullcontext()
     with made as folder:
         pipeline = make_pipeline(options)
