@@ -300,6 +300,10 @@ def test_batches_are_bounded(
         (["source=."], ". holds no pictures; give a folder with JPEG or PNG files in it."),
         (["detector=gone.pt"], "detector=gone.pt does not exist; check the path."),
         (["hand_model=gone.pkl"], "hand_model=gone.pkl does not exist; check the path."),
+        (
+            ["tracker=gone.yaml"],
+            "tracker=gone.yaml does not exist; give bytetrack.yaml, botsort.yaml or the path of",
+        ),
         (["device=cuda:7"], "use device=cpu."),
         (["device=quantum"], "device=quantum is not there; use cpu, cuda:0, mps or auto."),
         (["focal=500", "camera=released"], "focal and camera contradict each other; keep one."),
@@ -428,6 +432,14 @@ def test_a_video(
     assert [len(h) for h in hands] == [1, 1, 2, 2, 2, 2]
     assert hands[3].side == ["right", "left"]  # the vote
     assert hands[3].reconstructed
+
+
+def test_trackers(tmp_path: Path) -> None:
+    """Those of Ultralytics by name, one's own by its path."""
+    own = tmp_path / "own.yaml"
+    own.touch()
+    for tracker in ("bytetrack.yaml", "botsort.yaml", str(own)):
+        assert PredictOptions(tracker=tracker).tracker == tracker
 
 
 def test_a_video_without_tracking(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import HandError
 from .keys import describe_keys, read_keys
-from .predict_options import PredictOptions
+from .predict_options import PredictOptions, ultralytics_folder
 
 __all__ = ["HELP", "bundled_picture", "run"]
 
@@ -69,13 +69,8 @@ def run(args: list[str]) -> int:
 
 
 def bundled_picture() -> Path:
-    """The picture inside the ultralytics package; found without importing it."""
-    from importlib.util import find_spec
-
-    spec = find_spec("ultralytics")
-    if spec is None or not spec.submodule_search_locations:
-        raise HandError("the package ultralytics is missing: pip install ultralytics")
-    path = Path(spec.submodule_search_locations[0]) / "assets" / "zidane.jpg"
+    """The picture inside the ultralytics package."""
+    path = ultralytics_folder() / "assets" / "zidane.jpg"
     if not path.is_file():
         raise HandError(f"{path} is missing; give a picture of your own with source=.")
     return path
