@@ -21,7 +21,7 @@ from wilor_yolo.annotate.candidates import HandCandidates
 from wilor_yolo.annotate.engine import AnnotationJob, JobSettings
 from wilor_yolo.annotate.ensemble import Ensemble
 from wilor_yolo.annotate.fitted import FittedHands
-from wilor_yolo.annotate.whim import read_frame
+from wilor_yolo.annotate.whim import extract_frames, read_frame, read_video_ids
 from wilor_yolo.errors import HandError
 from wilor_yolo.shards import find_shards, read_shard
 from wilor_yolo.skeleton import RIGHT
@@ -96,7 +96,12 @@ def test_a_video_becomes_a_data_set(tmp_path: Path, clip: Path, square_finder) -
     points = keypoints[list(boxes[:, 0]).index(0)]
     assert not points.any() and keypoints[list(boxes[:, 0]).index(RIGHT)].any()
 
-    whim = read_frame(out / "WHIM" / "train" / "anno" / "clip" / "000028.npy")
+    (whim_ids,) = read_video_ids(out / "WHIM" / "train_video_ids.json").items()
+    assert whim_ids == ("clip", {"res": [120, 160], "length": 30, "fps": 10.0})
+    anno = out / "WHIM" / "train" / "anno" / "clip"
+    numbers = [number for number, _, _ in extract_frames(clip, anno, 10.0, (160, 120))]
+    assert numbers == list(range(0, 30, 2))  # frame n of the file
+    whim = read_frame(anno / "000028.npy")
     assert [hand.is_right for hand in whim] == [True]
     assert whim[0].K is not None and whim[0].K[0, 0] == 160
 

@@ -12,6 +12,7 @@ import pytest
 from wilor_yolo.annotate.engine import AnnotationJob, JobSettings
 from wilor_yolo.annotate.ensemble import Ensemble
 from wilor_yolo.annotate.gather import JobSummary
+from wilor_yolo.annotate.whim import read_video_ids
 from wilor_yolo.errors import HandError
 
 SETTINGS = JobSettings(rate=5, chunk=1, pictures=3, test_share=0, near_copy_bits=-1, fit=False)
@@ -62,6 +63,22 @@ def test_a_picture_more_is_one_picture_more(
     assert again.counts["frames seen"] == 1 and again.counts["pictures done before"] == 7
     assert sorted(videos(out)) == list("abcdefg")
     assert run(pictures, out).counts == {"pictures done before": 8}
+
+
+def test_the_list_of_videos_of_pictures_and_of_earlier_rows(
+    pictures: Path, tmp_path: Path, run
+) -> None:
+    out = tmp_path / "out"
+    run(pictures, out)
+    parts = sorted((out / "parts").glob("*.jsonl"))
+    rows = [json.loads(line) for line in parts[0].read_text().splitlines()]
+    for row in rows:
+        del row["fps"], row["length"]
+    parts[0].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(pictures, out)
+    ids = read_video_ids(out / "WHIM" / "train_video_ids.json")
+    assert sorted(ids) == list("bcdefg") and {about["fps"] for about in ids.values()} == {0.0}
+    assert {about["length"] for about in ids.values()} == {1, None}
 
 
 def test_an_earlier_folder_whose_source_has_grown_doubles_nothing(

@@ -228,6 +228,8 @@ class AnnotationJob:
             name=frame.name,
             time=frame.time,
             scene=frame.scene,
+            fps=frame.fps,
+            length=frame.length,
             size=(width, height),
             K=default_intrinsics(width, height, focal),
             stem=stem,

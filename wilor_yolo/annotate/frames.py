@@ -79,6 +79,8 @@ class SampledFrame:
         chunk: number of the piece of work it belongs to.
         scene: number of the scene within the chunk.
         image: (H, W, 3) uint8 BGR.
+        fps: frames a second of the video; 0 for a picture.
+        length: frames the video has by its header, None if it does not tell; 1 for a picture.
     """
 
     name: FrameName
@@ -86,6 +88,8 @@ class SampledFrame:
     chunk: int
     scene: int
     image: np.ndarray = field(repr=False)
+    fps: float = 0.0
+    length: int | None = 1
 
 
 def find_items(
@@ -243,7 +247,8 @@ class VideoReader:
                     elif histogram_change(before.image, image) > SCENE_CHANGE:
                         scene += 1
                     name = FrameName(self._item.name, index, str(self._item.path))
-                    before = SampledFrame(name, time, chunk, scene, image)
+                    length = self.video.frame_count
+                    before = SampledFrame(name, time, chunk, scene, image, fps, length)
                     yield before
             index += 1
         if not self.decoded:

@@ -109,10 +109,14 @@ def assemble(out: Path) -> None:
             manifest.write(text)
             for line in text.splitlines():
                 row = json.loads(line)
-                entry = videos[row["part"]].setdefault(
-                    row["video"], {"res": [row["height"], row["width"]], "length": 0}
-                )
-                entry["length"] += 1
+                entries = videos[row["part"]]
+                # Rows of earlier versions lack both. With fps 0, too, frame numbers are the file's.
+                if "fps" in row or row["video"] not in entries:
+                    entries[row["video"]] = {
+                        "res": [row["height"], row["width"]],
+                        "length": row.get("length"),
+                        "fps": row.get("fps", 0.0),
+                    }
     for name, entries in videos.items():
         if entries:
             text = json.dumps(entries, indent=1)

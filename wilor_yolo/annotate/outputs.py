@@ -66,6 +66,7 @@ class AnnotatedFrame:
     Attributes:
         name: which frame.
         time: seconds; scene: its number in the chunk.
+        fps, length: of its video, as in :class:`.frames.SampledFrame`.
         size: (width, height) px.
         K: (3, 3) assumed intrinsics.
         stem: of its files below images/, labels/ and WHIM's anno/.
@@ -79,6 +80,8 @@ class AnnotatedFrame:
     name: FrameName
     time: float
     scene: int
+    fps: float
+    length: int | None
     size: tuple[int, int]
     K: np.ndarray
     stem: str
@@ -160,6 +163,8 @@ def manifest_row(
         "frame": frame.name.index,
         "time": round(frame.time, 4),
         "scene": frame.scene,
+        "fps": round(frame.fps, 4),
+        "length": frame.length,
         "part": frame.part,
         "width": frame.size[0],
         "height": frame.size[1],

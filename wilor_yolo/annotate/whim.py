@@ -111,8 +111,8 @@ def read_frame(path: str | Path) -> list[WhimHand]:
 
 
 def read_video_ids(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The id list `train_video_ids.json` or `test_video_ids.json`: id -> `res` [H, W], `length`,
-    `fps`.
+    """The id list `train_video_ids.json` or `test_video_ids.json`: id -> `res` [H, W], `length` in
+    frames, `fps` (0 in ours for a picture).
 
     Raises:
         HandError: the file has another layout.
