@@ -182,6 +182,17 @@ def test_devices_that_lightning_refuses_are_said_in_one_line(place, tmp_path, ke
     assert "\n" not in str(caught.value)
 
 
+def test_more_gpus_than_there_are_is_said_in_one_line(place, tmp_path, monkeypatch):
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    def fabric(**_):
+        raise MisconfigurationException("You requested gpu: [0, 1]\n But your machine has: [0]")
+
+    monkeypatch.setattr("lightning_fabric.Fabric", fabric)
+    with pytest.raises(HandError, match=r"requested gpu: \[0, 1\]\); .* run everywhere"):
+        ReconstructorTrainer(_config(place, tmp_path / "run"))
+
+
 def test_bad_numbers_stop_and_name_the_samples(place, tmp_path):
     config = _config(place, tmp_path / "run", steps=2)
     ReconstructorTrainer(config).fit()

@@ -1,4 +1,4 @@
-"""Start a network from ImageNet weights that somebody already has on disk.
+"""Start a network from weights that somebody already has on disk: ours, or ImageNet's in a stem.
 
 Nothing is downloaded here: a path is given, tensors are read with ``weights_only=True``, and what
 was taken and what was left is returned, so that a trainer can print it.
@@ -13,12 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import HandError, WeightsError
+from ..mano.files import HandModel
+from .checkpoints import load_network
 from .network import HandNetwork
 from .stems import CnnStem, LandmarkStem, YoloStem
 from .vit_weights import load_vit_weights
 
-__all__ = ["Initialised", "initialise_stem"]
+__all__ = ["Initialised", "initialise_stem", "start_from"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,35 @@ class Initialised:
 
     taken: tuple[str, ...]
     left: tuple[str, ...]
+
+
+def start_from(network: HandNetwork, path: Path, hand_model: HandModel) -> str:
+    """Start a whole network from a `.safetensors` of ours, else its stem; says what was done.
+
+    Args:
+        network: changed in place.
+        path: the file.
+        hand_model: of the network; weights that were trained with another hand are told.
+
+    Raises:
+        WeightsError: the file is missing, damaged or does not fit the stem.
+        HandError: it is of another network.
+    """
+    if path.suffix == ".safetensors":
+        start = load_network(path, hand_model)
+        try:
+            network.load_state_dict(start.state_dict())
+        except RuntimeError:
+            here, there = network.config.to_dict(), start.config.to_dict()
+            other = ", ".join(f"{k}: {there[k]} for {here[k]}" for k in here if here[k] != there[k])
+            raise HandError(
+                f"init={path} is of another network ({other}); train that one, or start the stem "
+                "alone from what `weights convert` writes."
+            ) from None
+        return f"starts from {path}"
+    taken = initialise_stem(network, path)
+    left = f"; left as they were: {', '.join(taken.left)}" if taken.left else ""
+    return f"stem starts from {path}: {len(taken.taken)} tensors{left}"
 
 
 def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:

@@ -15,20 +15,19 @@ import torch
 import yaml
 from torch import nn
 
-from ..errors import HandError, WeightsError
+from ..errors import HandError
 from ..freed_memory import keep_freed_memory
-from ..mano.files import HandModel, load_hand_model
-from ..mano.layer import HandLayer
+from ..mano.files import load_hand_model
 from ..samples import EncodedSample
 from ..shards import find_shards
 from ..whole_files import write_text
 from .auxiliary import AidedNetwork, KeypointMaps
 from .batches import HandBatch
-from .checkpoints import hand_marks, load_network, read_info, same_hand, save_network
+from .checkpoints import hand_marks, save_network
 from .config import NetworkConfig
 from .discriminator import PoseDiscriminator
 from .ema import MovingAverage
-from .initialise import initialise_stem
+from .initialise import start_from
 from .loader import BatchLoader
 from .mixing import SampleStore
 from .network import HandNetwork
@@ -39,7 +38,8 @@ from .processes import Agreement
 from .recompute import recompute_blocks
 from .released import load_released_discriminator_state
 from .report import RunReport
-from .run_files import TrainState, load_state, save_state
+from .resuming import kept_score, previous_state
+from .run_files import TrainState, save_state
 from .step import Optimised, TrainStep, scaler_state
 from .stopping import StopRequest
 from .train_config import TrainConfig
@@ -76,6 +76,7 @@ class ReconstructorTrainer:
         """
         try:
             from lightning_fabric import Fabric
+            from lightning_fabric.utilities.exceptions import MisconfigurationException
         except ImportError:
             raise HandError(
                 'training needs Lightning Fabric; run: pip install "wilor-yolo[train]"'
@@ -95,7 +96,7 @@ class ReconstructorTrainer:
                 strategy=config.strategy,
                 precision=config.precision,  # type: ignore[arg-type]
             )
-        except (RuntimeError, ValueError) as error:
+        except (MisconfigurationException, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise HandError(
                 f"Lightning cannot run accelerator={config.accelerator} devices={config.devices} "
@@ -109,7 +110,7 @@ class ReconstructorTrainer:
         self.report = RunReport(self.out, quiet=not self.fabric.is_global_zero)
         torch.manual_seed(config.seed)
         hand_model = load_hand_model(config.hand_model)
-        state = self._previous_state(hand_model)
+        state = previous_state(config, hand_model)
         shards = None
         if state is not None:
             shards = [[Path(name) for name in names] for names in state.shards]
@@ -123,7 +124,7 @@ class ReconstructorTrainer:
         self.network_config = NetworkConfig.from_yaml(config.network)
         self.network = HandNetwork(self.network_config, hand_model)
         if config.init and state is None:
-            self.report.say(_start_from(self.network, Path(config.init), hand_model))
+            self.report.say(start_from(self.network, Path(config.init), hand_model))
         freeze(self.network, config.frozen)
         # A run begun without the training aid goes on without it.
         aided = bool(config.losses.maps) and (state is None or bool(state.maps))
@@ -292,36 +293,6 @@ class ReconstructorTrainer:
         self._wrapped.train()
         frozen_to_eval(self.network, config.frozen)
 
-    def _previous_state(self, hand_model: HandModel) -> TrainState | None:
-        path = self.out / "last.pt"
-        if not path.is_file():
-            return None
-        if not self.config.resume:
-            raise HandError(f"{path} exists; give resume=true, or another out= folder.")
-        state = load_state(path)
-        theirs_network = NetworkConfig.from_dict(state.network_config)  # keys may have come since
-        if theirs_network != NetworkConfig.from_yaml(self.config.network):
-            raise HandError(f"{path} holds another network; give another out= folder.")
-        if [g["path"] for g in state.config["data"]] != [g.path for g in self.config.data]:
-            raise HandError(f"{path} was trained on other data groups; give another out= folder.")
-        # Group sizes alone do not tell the first two from others; the real poses are in the file.
-        for key in ("pretrained", "frozen", "prior"):
-            theirs, ours = state.config.get(key), self.config.to_dict()[key]
-            lists = [sorted(v) if isinstance(v, list) else v for v in (theirs, ours)]
-            if (lists[0] or None) != (lists[1] or None):
-                shown = "null" if theirs is None else theirs
-                raise HandError(
-                    f"{path} was trained with {key}={shown}, which cannot change on resume; give "
-                    "that, or another out= folder."
-                )
-        if state.hand and not same_hand(state.hand, hand_marks(HandLayer(hand_model))):
-            theirs = state.config.get("hand_model") or "null"
-            raise HandError(
-                f"{path} was trained with another hand; give that run's hand_model={theirs}, or "
-                "another out= folder."
-            )
-        return state
-
     def _restore(self, state: TrainState) -> None:
         self.network.load_state_dict(state.network)
         self.average.module.load_state_dict(state.average)
@@ -332,7 +303,7 @@ class ReconstructorTrainer:
         self.judge.load_state_dict(state.judge)
         restore_optimiser(self._judge_optimiser, state.judge_optimiser)
         self.step, self.seconds = state.step, state.seconds
-        self.best = _kept_score(self.out / "best.safetensors", state.best)
+        self.best = kept_score(self.out / "best.safetensors", state.best)
         prior = state.prior.numpy()
         self.prior = prior[np.isfinite(prior).all(axis=1)]  # older runs took bad rows too
         if state.scaler:
@@ -427,30 +398,3 @@ class ReconstructorTrainer:
         with self._writing(path, "the configuration", skip=path.is_file()):
             self.out.mkdir(parents=True, exist_ok=True)
             write_text(path, yaml.safe_dump(self.config.to_dict(), sort_keys=False))
-
-
-def _kept_score(path: Path, saved: float | None) -> float | None:
-    """Of the best network on disk: a killed run may have written it after its last checkpoint."""
-    try:
-        kept = read_info(path).get("score")
-    except WeightsError:  # there is none, or it is damaged
-        return saved
-    return saved if kept is None else float(kept)
-
-
-def _start_from(network: HandNetwork, path: Path, hand_model: HandModel) -> str:
-    if path.suffix == ".safetensors":
-        start = load_network(path, hand_model)
-        try:
-            network.load_state_dict(start.state_dict())
-        except RuntimeError:
-            here, there = network.config.to_dict(), start.config.to_dict()
-            other = ", ".join(f"{k}: {there[k]} for {here[k]}" for k in here if here[k] != there[k])
-            raise HandError(
-                f"init={path} is of another network ({other}); train that one, or start the stem "
-                "alone from what `weights convert` writes."
-            ) from None
-        return f"starts from {path}"
-    taken = initialise_stem(network, path)
-    left = f"; left as they were: {', '.join(taken.left)}" if taken.left else ""
-    return f"stem starts from {path}: {len(taken.taken)} tensors{left}"
