@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -10,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from wilor_yolo import __version__
+from wilor_yolo.cli import keys
+from wilor_yolo.cli import main as cli_main
+from wilor_yolo.cli.annotate import AnnotateOptions
 from wilor_yolo.cli.main import VERBS, main
+from wilor_yolo.cli.predict_options import PredictOptions
+from wilor_yolo.cli.reconstruct import ValOptions
 from wilor_yolo.errors import HandError
 
 
@@ -52,6 +58,18 @@ def test_one_verb_a_file() -> None:
     ("argv", "message"),
     [
         (["predct"], "there is no verb 'predct'. Did you mean 'predict'?"),
+        (
+            ["export", "format=onnx"],
+            "'export'. Did you mean 'detect export' or 'reconstruct export'?",
+        ),
+        (["track"], "'track'. Did you mean 'predict source=clip.mp4', which tracks?"),
+        (["train"], "'train'. Did you mean 'detect train' or 'reconstruct train'?"),
+        (["val"], "'val'. Did you mean 'detect val' or 'reconstruct val'?"),
+        (["predict", "model=hand-s.pt"], "predict has no key 'model'. Did you mean 'detector'?"),
+        (["predict", "name=mine"], "Did you mean 'out'?"),
+        (["predict", "vid_stride=2"], "Did you mean 'stride'?"),
+        (["predict", "show_labels=False"], "Did you mean 'draw'?"),
+        (["reconstruct", "val", "model=best.safetensors"], "Did you mean 'weights'?"),
         (["photo.jpg"], "Write the verb first, as in: wilor-yolo predict source=photo.jpg"),
         (["source=photo.jpg"], "Write the verb first"),
         (["predict", "sorce=x"], "Did you mean 'source'?"),
@@ -65,6 +83,19 @@ def test_wrong_words(argv: list[str], message: str, capsys: pytest.CaptureFixtur
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert captured.err.startswith("wilor-yolo: ") and message in captured.err
+
+
+def test_hints_name_what_there_is() -> None:
+    """Of keys and verbs of `yolo`."""
+    fields = {
+        field
+        for part in (PredictOptions, AnnotateOptions, ValOptions)
+        for field in part.__dataclass_fields__
+    }
+    assert {ours for names in keys._OF_YOLO.values() for ours in names} <= fields
+    assert not set(keys._OF_YOLO) & set(PredictOptions.__dataclass_fields__)
+    verbs = re.findall(r"'(\w+)", " ".join(cli_main._OF_YOLO.values()))
+    assert set(verbs) <= set(VERBS) and not set(cli_main._OF_YOLO) & set(VERBS)
 
 
 def _raise(error: BaseException):

@@ -33,6 +33,17 @@ T = TypeVar("T")
 Convert = Callable[[str], Any]
 _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 _NONE = {"none", "null"}
+# What keys of `yolo` are called here; the first that a verb has is meant.
+_OF_YOLO = {
+    "model": ("detector", "detectors", "weights"),
+    "project": ("out",),
+    "name": ("out",),
+    "vid_stride": ("stride",),
+    "save_txt": ("save_json",),
+    "show_boxes": ("draw",),
+    "show_conf": ("draw",),
+    "show_labels": ("draw",),
+}
 _COLUMN = 16  # width of the key column in --help
 
 
@@ -189,8 +200,7 @@ def read_keys(options: type[T], args: Iterable[str], verb: str) -> T:
                 )
         if name not in known:
             raise HandError(
-                f"{verb} has no key {name!r}.{did_you_mean(name, known)} "
-                f"See: wilor-yolo {verb} --help"
+                f"{verb} has no key {name!r}.{_key_hint(name, known)} See: wilor-yolo {verb} --help"
             )
         if name in values:
             raise HandError(f"{name} is given twice; keep one.")
@@ -222,6 +232,11 @@ def describe_keys(options: type) -> str:
         default = " (needed)" if item.default is MISSING else f" [{shown}]" if shown else ""
         lines += _wrapped(f"  {name:<{_COLUMN}}", about.help + default)
     return "\n".join(lines)
+
+
+def _key_hint(name: str, known: dict[str, _Key]) -> str:
+    meant = next((ours for ours in _OF_YOLO.get(name, ()) if ours in known), None)
+    return did_you_mean(name, known) if meant is None else f" Did you mean {meant!r}?"
 
 
 def _wrapped(start: str, sentence: str) -> list[str]:

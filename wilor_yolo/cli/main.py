@@ -31,6 +31,17 @@ VERBS = {
     "doctor": "check this installation",
 }
 
+# What verbs of `yolo` are called here.
+_OF_YOLO = {
+    "benchmark": "'bench'",
+    "checks": "'doctor'",
+    "export": "'detect export' or 'reconstruct export'",
+    "pose": "'detect'",
+    "track": "'predict source=clip.mp4', which tracks",
+    "train": "'detect train' or 'reconstruct train'",
+    "val": "'detect val' or 'reconstruct val'",
+}
+
 _HELP = """\
 wilor-yolo: find every hand in a picture and rebuild each one in 3D
 
@@ -97,6 +108,8 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     if verb not in VERBS:
         hint = did_you_mean(verb, VERBS)
+        if verb in _OF_YOLO:
+            hint = f" Did you mean {_OF_YOLO[verb]}?"
         if "=" in verb or "." in verb or os.path.exists(verb):
             hint = " Write the verb first, as in: wilor-yolo predict source=photo.jpg"
         raise HandError(f"there is no verb {verb!r}.{hint}")
