@@ -49,6 +49,28 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["help", "detect"],
+        ["--help", "detect"],
+        ["help", "detect", "train"],
+        ["detect", "help", "train"],
+        ["detect", "train", "help"],
+        ["detect", "help", "conf=0.1"],
+        ["detect", "train", "data=x.yaml", "-h"],
+    ],
+)
+def test_help_may_stand_anywhere(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 0
+    assert capsys.readouterr().out.startswith("wilor-yolo detect: ")
+
+
+def test_help_of_no_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "detct"]) == 2
+    assert "there is no verb 'detct'. Did you mean 'detect'?" in capsys.readouterr().err
+
+
 def test_one_verb_a_file() -> None:
     for verb in VERBS:
         assert callable(import_module(f"wilor_yolo.cli.{verb}").run)

@@ -97,10 +97,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if not argv or argv[0] in {"-h", "--help", "help"}:
+    words = [word for word in argv if word not in {"-h", "--help", "help"}]
+    if not words:
         print(_help(), end="")
         return 0
-    verb, *args = argv
+    verb, *args = words
     if verb in {"-V", "--version", "version"}:
         from .. import __version__
 
@@ -114,7 +115,7 @@ def _dispatch(argv: list[str]) -> int:
             hint = " Write the verb first, as in: wilor-yolo predict source=photo.jpg"
         raise HandError(f"there is no verb {verb!r}.{hint}")
     module = import_module(f".{verb}", __package__)
-    if set(args) & {"-h", "--help"} or args == ["help"]:
+    if len(words) < len(argv):  # help was asked for, wherever that stands
         print(module.HELP, end="")
         return 0
     return module.run(args)
