@@ -37,7 +37,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "pretrained_lr": (0, 1000),
     "layer_decay": (1e-3, 1),
     "clip_norm": (0, 1e9),
-    "ema_decay": (1e-6, 1 - 1e-9),
+    "ema_decay": (1e-6, 1 - 1e-6),
     "augment_until": (0, 1),
     "threads": (0, 4096),
     "workers": (0, 4096),
@@ -217,7 +217,7 @@ class TrainConfig:
                 given = [values[name]] if isinstance(values[name], str) else values[name] or ()
                 if not isinstance(given, (list, tuple)) or not all(map(_is_text, given)):
                     raise HandError(f"{name}={given!r} must be a list of names.")
-                values[name] = tuple(given)
+                values[name] = tuple(map(str, given))
         return cls(**_typed(values, cls))
 
     @classmethod
@@ -338,16 +338,14 @@ def _value(name: str, value: Any, kind: str) -> Any:
         return str(value)
     if kind not in ("float", "int"):
         return value
-    wanted = "a whole number" if kind == "int" else "a number"
+    whole = kind == "int"
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise HandError(f"{name}={value!r} must be {wanted}.")
-    if kind == "int" and number != int(number):
-        raise HandError(f"{name}={value!r} must be {wanted}.")
-    return int(number) if kind == "int" else number
+    if isinstance(value, bool) or not math.isfinite(number) or (whole and number % 1):
+        raise HandError(f"{name}={value!r} must be {'a whole number' if whole else 'a number'}.")
+    return int(number) if whole else number
 
 
 def _is_text(value: Any) -> bool:
