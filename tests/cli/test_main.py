@@ -17,6 +17,7 @@ from wilor_yolo.cli.annotate import AnnotateOptions
 from wilor_yolo.cli.main import VERBS, main
 from wilor_yolo.cli.predict_options import PredictOptions
 from wilor_yolo.cli.reconstruct import ValOptions
+from wilor_yolo.cli.terminated import Terminated
 from wilor_yolo.errors import HandError
 
 
@@ -32,6 +33,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_memory_is_kept_in_a_process_of_our_own_only(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr("wilor_yolo.cli.main.keep_freed_memory", lambda: calls.append(True))
+    monkeypatch.setattr("wilor_yolo.cli.main.interrupt_on_sigterm", lambda: None)
     main(["version"])
     assert not calls
     monkeypatch.setattr(sys, "argv", ["wilor-yolo", "version"])
@@ -132,6 +134,7 @@ def _raise(error: BaseException):
     [
         (HandError("wrong in\n two lines"), 2, "wilor-yolo: wrong in two lines\n"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (Terminated(), 143, "terminated"),
         (PermissionError(13, "Permission denied", "/data/x"), 2, "/data/x: Permission denied."),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "the disk is full; make room"),
         (

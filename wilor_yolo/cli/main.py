@@ -1,7 +1,7 @@
 """Find the verb, run it, turn errors into one line and an exit code.
 
 Exit codes: 0 done; 1 done in part, or `doctor` found trouble; 2 the user must mend something;
-130 interrupted.
+130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from importlib import import_module
 from ..errors import HandError
 from ..freed_memory import keep_freed_memory
 from .keys import did_you_mean
+from .terminated import Terminated, interrupt_on_sigterm
 
 __all__ = ["VERBS", "main"]
 
@@ -71,11 +72,15 @@ def main(argv: list[str] | None = None) -> int:
         # `predict` returns nothing. It keeps a reference to this very list.
         sys.argv[0] = __file__
         keep_freed_memory()  # the process is ours; callers from Python decide for themselves
+        interrupt_on_sigterm()
     _quiet_dependencies()
     try:
         return _dispatch(list(argv))
     except HandError as error:
         return _fail(str(error))
+    except Terminated:
+        print("wilor-yolo: terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("wilor-yolo: interrupted", file=sys.stderr)
         return 130

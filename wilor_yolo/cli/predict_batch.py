@@ -168,8 +168,6 @@ def _video(
     except ImageError as error:
         _failed(str(error), counts)
         return
-    if code == 130:
-        raise KeyboardInterrupt
     if code:  # cut off, which it has said
         counts["files failed"] += 1
         return

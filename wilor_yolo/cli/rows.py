@@ -11,8 +11,11 @@ from typing import Any, Protocol, TypeVar
 
 from ..errors import HandError
 from .keys import did_you_mean
+from .terminated import Terminated
 
 __all__ = ["chosen_rows", "run_row", "run_rows", "words_in"]
+
+_PATIENCE = 20  # seconds a terminated row may take to save before it is asked again
 
 
 class _Named(Protocol):
@@ -123,8 +126,12 @@ def run_row(words: list[str]) -> str | None:
             print(f"  {line.rstrip()}", flush=True)
             last = line.strip() or last
         code = process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # it got the same signal, and saves
+    except KeyboardInterrupt as stop:
+        try:  # it got the same signal, and saves ...
+            process.wait(_PATIENCE if isinstance(stop, Terminated) else None)
+        except subprocess.TimeoutExpired:  # ... unless `kill` met this process alone
+            process.terminate()
+            process.wait()
         raise
     if code == 130:
         raise KeyboardInterrupt

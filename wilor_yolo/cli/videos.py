@@ -50,9 +50,10 @@ def predict_video(
     """Run on a video; Ctrl-C ends it early and keeps what is done.
 
     Returns:
-        0; 1 if the file is cut off, which is said on stderr; 130 after Ctrl-C.
+        0; 1 if the file is cut off, which is said on stderr.
 
     Raises:
+        KeyboardInterrupt: after Ctrl-C, when all is written.
         HandError: the drawn video would be written over the source.
     """
     from ..pipeline import can_track
@@ -74,7 +75,8 @@ def predict_video(
         max_frames=options.max_frames,
     )
     seen: dict[_Who, _Seen] = defaultdict(_Seen)
-    frames, interrupted, closed = 0, False, False
+    frames, closed = 0, False
+    interrupted: KeyboardInterrupt | None = None
     last: Frame | None = None
     with ExitStack() as stack:
         show = stack.enter_context(_progress(_expected(video, options)))
@@ -87,11 +89,11 @@ def predict_video(
                 if not outputs.take(frame, hands):
                     closed = True
                     break
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as interrupt:
+            interrupted = interrupt
     _tell(video, seen, frames, track, folder)
-    if interrupted:
-        return 130
+    if interrupted is not None:
+        raise interrupted
     if last is not None and not closed and frames != options.max_frames:
         torn = cut_short(video, last, options.stride)
         if torn:
