@@ -97,8 +97,12 @@ def test_a_bundle_that_was_not_finished_is_done_again(pictures: Path, tmp_path: 
     run(pictures, out)
     (part,) = (p for p in (out / "parts").glob("*.jsonl") if '"video":"b"' in p.read_text())
     part.unlink()  # killed before the manifest, which comes last
+    shard = out / "shards" / "train" / f"{part.stem}-000000.tar"
+    shard.parent.mkdir(parents=True)
+    shard.touch()
+    (pictures / "a.png").write_bytes(b"damaged, so that the bundles are others now")
     assert run(pictures, out).counts["frames seen"] == 3
-    assert sorted(videos(out)) == list("bcdefg")
+    assert sorted(videos(out)) == list("bcdefg") and not shard.exists()
 
 
 def test_a_damaged_picture_is_tried_again(pictures: Path, tmp_path: Path, painted, run) -> None:

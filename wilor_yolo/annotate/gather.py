@@ -13,7 +13,7 @@ from typing import Any
 from ..detect.data_yaml import data_yaml_of
 from ..whole_files import replacing, write_text
 from .frames import Item, find_items
-from .kept_names import bundles_of, job_items, pictures_read
+from .kept_names import bundles_of, job_items, pictures_read, remove_unfinished
 
 __all__ = ["JobSummary", "Task", "assemble", "collect", "find_tasks", "find_work"]
 
@@ -51,13 +51,15 @@ def find_work(source: str | Path, pictures: int, out: Path) -> tuple[list[Task],
     Args:
         source: as for :func:`.frames.find_items`.
         pictures: at most so many a task.
-        out: the job's folder; keeps the names of the files (see :mod:`.kept_names`).
+        out: the job's folder; keeps the names of the files (see :mod:`.kept_names`), and is rid of
+            bundles that a stopped run did not finish.
 
     Raises:
         ImageError: nothing there.
         HandError: the kept names are damaged.
     """
     items = job_items(source, out, pictures)
+    remove_unfinished(out)
     before = pictures_read(out)
     left = [item for item in items if item.is_video or item.name not in before]
     return _tasks(left, pictures), len(items) - len(left)

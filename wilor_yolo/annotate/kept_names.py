@@ -18,7 +18,14 @@ from ..errors import HandError
 from ..whole_files import write_text
 from .frames import GivenFile, Item, find_items
 
-__all__ = ["bundle_name", "bundles_of", "job_items", "pictures_read", "write_read"]
+__all__ = [
+    "bundle_name",
+    "bundles_of",
+    "job_items",
+    "pictures_read",
+    "remove_unfinished",
+    "write_read",
+]
 
 _NAMES = "names.json"
 _BUNDLE = re.compile(r"pictures-[0-9a-f]{12}")
@@ -70,6 +77,15 @@ def pictures_read(out: Path) -> set[str]:
         if record.with_suffix(".jsonl").exists()  # else the bundle was not finished
         for name in record.read_text(encoding="utf-8").splitlines()
     }
+
+
+def remove_unfinished(out: Path) -> None:
+    """Remove what a stopped run left of a bundle: its pictures may come in other bundles now."""
+    for record in (out / "parts").glob("*.read"):
+        if not record.with_suffix(".jsonl").exists():
+            for shard in (out / "shards").glob(f"*/{record.stem}-*"):
+                shard.unlink()
+            record.unlink()
 
 
 def write_read(out: Path, chunk: str, names: Iterable[str]) -> None:
