@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from glob import glob
 from pathlib import Path
 
 import cv2
@@ -34,3 +35,11 @@ def test_frames_are_seen_at_their_times(
         for i, time in enumerate(times):
             writer.write(np.full((48, 64, 3), 40 * i, np.uint8), time)
     assert _shades(tmp_path / "film.mp4") == expected
+
+
+def test_a_film_that_is_not_finished_is_not_seen(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "film.mp4", 10) as writer:
+        for _ in range(100):  # the encoder holds back the first
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+        assert any(tmp_path.iterdir()) and not glob(f"{tmp_path}/*")
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]

@@ -32,7 +32,9 @@ class VideoWriter:
 
     def __init__(self, path: Path, fps: float) -> None:
         self._path = path
-        self._part = path.with_name(f"{path.stem}.part{path.suffix}")
+        # The writers choose the format by the ending, so it cannot be .part; hidden, what a killed
+        # process leaves is still taken for a video by nobody who looks through the folder.
+        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
         self._fps = fps
         self._size: tuple[int, int] | None = None
         self._sink: _H264 | cv2.VideoWriter | None = None
