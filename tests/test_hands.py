@@ -17,6 +17,7 @@ from wilor_yolo.hands import SCHEMA, Hands
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.skeleton import MANO_PARENTS
+from wilor_yolo.visualize.exports import save_npz
 
 
 @pytest.fixture(scope="module")
@@ -309,3 +310,48 @@ def test_other_files_are_refused(tmp_path, content):
         Hands.from_json(path)
     with pytest.raises(HandError, match="none"):
         Hands.from_json(tmp_path / "none.json")
+
+
+def test_shown_in_one_line(hands):
+    assert repr(_detected(1)) == "Hands(1 in 640 x 480 px: right 0.04)"
+    shown = repr(hands)
+    assert "3 in 640 x 480 px" in shown and "left" in shown and " m" in shown and len(shown) < 120
+    assert repr(Hands.empty((3, 2))) == "Hands(0 in 3 x 2 px)"
+
+
+def test_the_wrist_pose_places_the_hand_of_its_side(hands, layer):
+    """The flat hand of either side, moved by the pose, has its knuckles where they are."""
+    poses = hands.wrist_pose()
+    assert poses.shape == (3, 4, 4)
+    eye = torch.eye(3).repeat(1, 15, 1, 1)
+    for i in range(len(hands)):
+        betas = torch.from_numpy(hands.betas[i : i + 1])
+        flat = layer(torch.eye(3)[None], eye, betas).joints[0].numpy()
+        if not hands.is_right[i]:
+            flat = mirror_points(flat)
+        palm = [0, 5, 9, 13, 17]  # turns with the wrist, whatever the fingers do
+        there = (flat - flat[0]) @ poses[i, :3, :3].T + poses[i, :3, 3]
+        np.testing.assert_allclose(there[palm], hands.camera_joints(i)[palm], atol=1e-4)
+    assert Hands.empty((4, 4)).wrist_pose().shape == (0, 4, 4)
+
+
+def test_no_hands_rebuilt_have_arrays_of_no_rows(hands):
+    none = Hands.empty((640, 480)).reconstructed_none(hands.K, hands.faces)
+    assert none.reconstructed and none.vertices.shape == (0, 778, 3)
+    assert (none.joints + none.cam_t[:, None]).shape == (0, 21, 3) and none.distance.shape == (0,)
+    _same(Hands.from_dict(json.loads(json.dumps(none.to_dict()))), none)
+
+
+def test_npz_and_back(hands, tmp_path):
+    _same(Hands.from_npz(save_npz(hands, tmp_path / "h.npz")), hands)
+    detected = _detected()
+    _same(Hands.from_npz(save_npz(detected, tmp_path / "d.npz")), detected)
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    with pytest.raises(HandError, match="cannot read hands from"):
+        Hands.from_npz(tmp_path / "bad.npz")
+
+
+def test_chosen_by_any_kind_of_index(hands):
+    for index in ([0, 2], np.array([0, 2]), torch.tensor([0, 2]), np.array([True, False, True])):
+        np.testing.assert_array_equal(hands[index].betas, hands.betas[[0, 2]])
+    assert len(hands[[]]) == 0 and len(hands[torch.tensor(1)]) == 1

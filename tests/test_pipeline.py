@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +156,64 @@ def test_wrong_input_is_named(pipeline: HandPipeline, tmp_path: Path) -> None:
         pipeline(tmp_path / "gone.jpg")
     with pytest.raises(HandError, match="is a int; give a path"):
         pipeline(3)
-    for wrong, name in ((Image.new("RGB", (4, 4)), "Image"), (None, "NoneType")):
+    for wrong, name in ((b"", "bytes"), (None, "NoneType")):
         with pytest.raises(HandError, match=f"a picture is a {name}; give a path or a BGR array"):
             pipeline([np.zeros((4, 4, 3), np.uint8), wrong])
     with pytest.raises(HandError, match="K is a"):
         pipeline([np.zeros((4, 4, 3), np.uint8)], 5)
+
+
+def test_no_hands_have_shapes_too(pipeline: HandPipeline, painter: Any) -> None:
+    for picture in (painter([]), np.full((1, 5000, 3), 7, np.uint8)):
+        none = pipeline(picture)
+        assert none.reconstructed and (none.joints + none.cam_t[:, None]).shape == (0, 21, 3)
+        assert none.K[0, 0] == max(picture.shape) and none.faces.shape[1] == 3
+
+
+def test_pillow_pictures_are_rgb(pipeline: HandPipeline, painter: Any) -> None:
+    picture = painter([LEFT_BOX, RIGHT_BOX])
+    alone, (among, _) = pipeline(picture), pipeline([Image.fromarray(picture[..., ::-1]), picture])
+    np.testing.assert_allclose(among.vertices, alone.vertices, atol=1e-6)
+    np.testing.assert_array_equal(
+        pipeline(Image.fromarray(picture[..., ::-1])).vertices, alone.vertices
+    )
+
+
+def test_a_stream_of_ones_own_frames(pipeline: HandPipeline, painter: Any) -> None:
+    pictures = [painter([LEFT_BOX]), painter([]), painter([LEFT_BOX, RIGHT_BOX])]
+    came = []
+
+    def camera() -> Iterator[np.ndarray]:
+        for picture in pictures:
+            came.append(picture)
+            yield picture
+
+    stream = list(pipeline.stream(camera(), track=False))
+    assert [len(hands) for _, hands in stream] == [1, 0, 2]
+    assert [frame.index for frame, _ in stream] == [0, 1, 2] and stream[0][0].time == 0
+    assert [f.index for f, _ in pipeline.stream(pictures, track=False, stride=2)] == [0, 2]
+    came.clear()
+    assert len(list(pipeline.stream(camera(), track=False, max_frames=1))) == len(came) == 1
+    with pytest.raises(HandError, match="BGR picture"):
+        list(pipeline.stream([np.zeros((4, 4))], track=False))
+    with pytest.raises(HandError, match="one after the other"):
+        next(pipeline.stream(3.5))  # type: ignore[arg-type]
+
+
+def test_an_unknown_tracker_is_named(pipeline: HandPipeline, painter: Any) -> None:
+    pytest.importorskip("lap")
+    with pytest.raises(HandError, match=r"tracker=nope\.yaml"):
+        next(pipeline.stream([painter([])], track=True, tracker="nope.yaml"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"conf": 25}, {"conf": "a"}, {"iou": -1}, {"imgsz": 0}, {"imgsz": (320, 416)}]
+)
+def test_settings_out_of_range_are_named(pipeline: HandPipeline, wrong: dict) -> None:
+    with pytest.raises(HandError, match=next(iter(wrong))):
+        HandPipeline(pipeline.detector, pipeline.reconstructor, **wrong)
+    with pytest.raises(HandError, match="HandDetector"):
+        HandPipeline(object(), pipeline.reconstructor)  # type: ignore[arg-type]
 
 
 def test_hand_model_belongs_to_a_path(pipeline: HandPipeline, blobs: Any) -> None:

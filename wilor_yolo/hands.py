@@ -22,7 +22,7 @@ from .conventions import (
     mediapipe_landmarks,
     smplx_hands,
 )
-from .errors import HandError
+from .errors import NPZ_ERRORS, HandError
 from .geometry import mirror_axis_angle, mirror_points, mirror_rotation
 from .joint_angles import JointAngles, joint_angles
 from .skeleton import LEFT, RIGHT, SIDE_NAMES
@@ -51,11 +51,21 @@ _PER_HAND = (
     "cam_t",
     "scale",
 )
+_REBUILT = (
+    "vertices",
+    "joints",
+    "keypoints_2d",
+    "global_orient",
+    "hand_pose",
+    "betas",
+    "cam_t",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Hands:
-    """N hands of one picture. Fields from `vertices` on are None until reconstruction.
+    """N hands of one picture. Fields from `vertices` on are None until reconstruction; of a picture
+    in which the chain found no hand they are arrays of no rows.
 
     Attributes:
         bbox_xyxy: (N, 4) px, as the detector gives them: counted from the picture's border, the
@@ -117,15 +127,32 @@ class Hands:
             source=source,
         )
 
+    def reconstructed_none(self, K: np.ndarray, faces: np.ndarray) -> Hands:
+        """The same no hands as the reconstructor gives them: 3D fields of no rows, `K`, `faces`."""
+        rows = {name: np.zeros((0, *_SHAPES[name]), np.float32) for name in _REBUILT}
+        return replace(self, **rows, K=np.asarray(K, np.float32), faces=faces)
+
     def __len__(self) -> int:
         return len(self.bbox_xyxy)
+
+    def __repr__(self) -> str:
+        """One line: sides, scores, distances; the arrays are too long to be read."""
+        distances = self.distance if self.reconstructed else np.full(len(self), np.nan)
+        shown = ", ".join(
+            f"{side} {score:.2f}" + ("" if np.isnan(metres) else f" at {metres:.2f} m")
+            for side, score, metres in zip(self.side, self.confidence, distances, strict=True)
+        )
+        width, height = self.image_size
+        return f"Hands({len(self)} in {width} x {height} px{': ' if shown else ''}{shown})"
 
     def __iter__(self) -> Iterator[Hands]:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int | slice | list[int] | np.ndarray) -> Hands:
         """The chosen hands as `Hands`; an integer gives `Hands` of one."""
-        rows = [index] if isinstance(index, (int, np.integer)) else index
+        rows = index if isinstance(index, slice) else np.atleast_1d(np.asarray(index))
+        if not isinstance(rows, slice) and not rows.size:
+            rows = rows.astype(int)  # an empty list is one of floats to numpy
         chosen = {
             name: getattr(self, name)[rows] for name in _PER_HAND if getattr(self, name) is not None
         }
@@ -176,6 +203,27 @@ class Hands:
     def camera_vertices(self, index: int) -> np.ndarray:
         """(778, 3) vertices of one hand in camera space, metres."""
         return self.need("vertices")[index] + self.need("cam_t")[index]
+
+    def camera_joints(self, index: int) -> np.ndarray:
+        """(21, 3) joints of one hand in camera space, metres."""
+        return self.need("joints")[index] + self.need("cam_t")[index]
+
+    def wrist_pose(self) -> np.ndarray:
+        """(N, 4, 4) poses of the wrists in the camera: rotation, and place in metres.
+
+        The axes are those of MANO's hand of that side, left or right, lying flat: of a right hand
+        the fingers point along -x, of a left one along +x; y comes out of the back of the hand.
+        `cam_t` alone is not the wrist's place, nor `global_orient` a left hand's rotation.
+
+        Raises:
+            HandError: there are hands, and they are not reconstructed.
+        """
+        poses = np.tile(np.eye(4), (len(self), 1, 1))
+        poses[:, :3, :3] = self.need("global_orient")
+        left = ~self.is_right
+        poses[left, :3, :3] = mirror_rotation(poses[left, :3, :3])
+        poses[:, :3, 3] = self.need("joints")[:, 0] + self.need("cam_t")
+        return poses
 
     def to_mano(self, side: str | None = None) -> list[ManoParameters]:
         """Axis-angle MANO parameters, one entry a hand.
@@ -309,9 +357,10 @@ class Hands:
                 raise HandError(f"hands data: {name} has shape {array.shape}.")
         return cls(**values)
 
-    def to_json(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` to a file, whole or not at all."""
+    def to_json(self, path: str | Path) -> Path:
+        """Write :meth:`to_dict` to a file, whole or not at all; its folder is made when missing."""
         write_text(path, json.dumps(self.to_dict()))
+        return Path(path)
 
     @classmethod
     def from_json(cls, path: str | Path) -> Hands:
@@ -327,6 +376,22 @@ class Hands:
         if not isinstance(data, dict):
             raise HandError(f"{path} holds no hands data (expected a JSON object).")
         return cls.from_dict(data)
+
+    @classmethod
+    def from_npz(cls, path: str | Path) -> Hands:
+        """Read a file written by `visualize.exports.save_npz` (or ``save(hands, "x.npz")``).
+
+        Raises:
+            HandError: the file is not hands data.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                data = {name: archive[name] for name in archive.files}
+        except NPZ_ERRORS as error:
+            raise HandError(f"cannot read hands from {path}: {error}") from None
+        if "source" in data:
+            data["source"] = str(data["source"])
+        return cls.from_dict({"schema": SCHEMA, **data})
 
 
 _DTYPES: dict[str, type] = {"is_right": np.bool_, "track_id": np.int64, "faces": np.int32}

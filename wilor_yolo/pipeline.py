@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from itertools import islice
 from os import PathLike
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, overload
 from weakref import WeakKeyDictionary
 
@@ -33,7 +36,7 @@ __all__ = [
 
 DETECT_BATCH = 16  # pictures of one size that the detector sees at once; bounds memory
 
-_Picture = str | Path | np.ndarray
+_Picture = Any  # a path, a BGR array (H, W, 3) uint8, or a Pillow picture
 
 
 def can_track() -> bool:
@@ -102,6 +105,13 @@ class HandPipeline:
             raise HandError(
                 "give hand_model and backend to HandReconstructor, or no reconstructor object here"
             )
+        if not hasattr(detector, "image_size"):
+            raise HandError(f"detector is a {type(detector).__name__}; give a HandDetector(path).")
+        for name, value in (("conf", conf), ("iou", iou)):
+            if not (isinstance(value, (int, float)) and 0 <= value <= 1):
+                raise HandError(f"{name} is a number from 0 to 1, not {value!r}.")
+        if imgsz is not None and not (isinstance(imgsz, int) and imgsz > 0):
+            raise HandError(f"imgsz is a whole number of px, not {imgsz!r}.")
         self.detector = detector
         self.reconstructor = reconstructor
         self.hand_length = hand_length
@@ -122,8 +132,8 @@ class HandPipeline:
         """Hands of one picture, or of each of a list of pictures.
 
         Args:
-            source: path of a picture, BGR array (H, W, 3) uint8, or a list of these. A list is
-                read, detected and reconstructed in one go and must fit in memory.
+            source: path of a picture, BGR array (H, W, 3) uint8, PIL picture, or a list of these. A
+                list is read, detected and reconstructed in one go and must fit in memory.
             K: (3, 3) intrinsics in px for all pictures, or a list with one a picture. By default,
                 and for None in the list, the focal length of a file's EXIF data, else
                 max(width, height).
@@ -135,15 +145,17 @@ class HandPipeline:
             ImageError: a picture cannot be read.
             HandError: wrong array or `K`.
         """
-        if isinstance(source, (str, Path, np.ndarray)):
+        if isinstance(source, (str, Path, np.ndarray)) or _is_pil(source):
             return self._run([source], None if K is None else [np.asarray(K)])[0]
         if not isinstance(source, Sequence):
-            raise HandError(f"source is a {type(source).__name__}; give a path, array or list.")
+            raise HandError(
+                f"source is a {type(source).__name__}; give a path, a BGR array or a list of them."
+            )
         return self._run(list(source), _one_a_picture(K, len(source)))
 
     def stream(
         self,
-        source: str | Path | int,
+        source: str | Path | int | Iterable[np.ndarray],
         K: np.ndarray | None = None,
         *,
         track: bool | None = None,
@@ -158,7 +170,9 @@ class HandPipeline:
         tracked stream at a time; a second one needs a pipeline with a detector of its own.
 
         Args:
-            source: video file, or number of a camera.
+            source: video file, number of a camera, or your own frames: anything that gives BGR
+                arrays (H, W, 3) uint8 one after the other, such as a generator. The `time` of
+                frames of your own is that of this machine when they came, from the first one.
             K: (3, 3) intrinsics, px.
             track: follow hands through the video; None: when the extra `track` is installed.
             tracker: name or path of an Ultralytics tracker file.
@@ -167,23 +181,35 @@ class HandPipeline:
 
         Raises:
             ImageError: the video cannot be read.
-            HandError: tracking was asked for and `lap` is missing; another tracked stream of this
-                detector began before this one ended.
+            HandError: a frame of yours is no BGR array; there is no such tracker; tracking was
+                asked for and `lap` is missing; another tracked stream of this detector began
+                before this one ended.
         """
-        video = find_source(source)
-        if isinstance(video, Pictures):
-            raise HandError(f"{source} is no video; call the pipeline itself for pictures.")
+        if isinstance(source, (str, PathLike, int)):
+            video = find_source(source)
+            if isinstance(video, Pictures):
+                raise HandError(f"{source} is no video; call the pipeline itself for pictures.")
+            frames = read_frames(video, stride=stride, max_frames=max_frames)
+        elif isinstance(source, Iterable):
+            frames = islice(_own_frames(source, stride), max_frames)
+        else:
+            raise HandError(
+                f"source is a {type(source).__name__}; give a path, the number of a camera, or "
+                "frames one after the other (a list or a generator of BGR arrays)."
+            )
         if track and not can_track():
             raise HandError("tracking needs lap; install wilor_yolo[track] or switch it off.")
         follow = can_track() if track is None else track
+        if follow:
+            _check_tracker(tracker)
         vote = SideVote()
         if follow:
             _last_tracked[self.detector] = vote
         # Ultralytics resets its tracker when told not to persist: at the first frame only.
         persist = False
-        for frame in read_frames(video, stride=stride, max_frames=max_frames):
+        for frame in frames:
             if not _can_letterbox(frame.image, self.imgsz):
-                yield frame, _nothing(frame.image)
+                yield frame, self._nothing(frame.image, K)
                 continue
             if not follow:
                 result = self.detect([frame.image])[0]
@@ -239,23 +265,28 @@ class HandPipeline:
 
     def _run(self, sources: list[_Picture], K: list[np.ndarray | None] | None) -> list[Hands]:
         images = [_picture(source) for source in sources]
-        hands = [_nothing(image) for image in images]
         usable = [i for i, image in enumerate(images) if _can_letterbox(image, self.imgsz)]
         results = dict(zip(usable, self.detect([images[i] for i in usable]), strict=True))
+        hands: dict[int, Hands] = {}
         for i, result in results.items():
             source = sources[i]
-            if not isinstance(source, np.ndarray):
+            if isinstance(source, (str, PathLike)):
                 result.path = str(Path(source).absolute())  # as Ultralytics names files
         for chosen, matrix in _by_camera(K, usable):
             done = self.reconstructor.reconstruct(
                 [results[i] for i in chosen], matrix, hand_length=self.hand_length
             )
-            for i, found in zip(chosen, done, strict=True):
-                hands[i] = found
+            hands.update(zip(chosen, done, strict=True))
+        for i, image in enumerate(images):
+            if i not in hands:
+                hands[i] = self._nothing(image, None if K is None else K[i])
         return [
-            found if isinstance(source, np.ndarray) else _with_source(found, str(source))
-            for found, source in zip(hands, sources, strict=True)
+            _with_source(hands[i], str(source)) if isinstance(source, (str, PathLike)) else hands[i]
+            for i, source in enumerate(sources)
         ]
+
+    def _nothing(self, image: np.ndarray, K: np.ndarray | None) -> Hands:
+        return self.reconstructor.reconstruct_boxes(image, np.zeros((0, 4)), np.zeros(0, bool), K)
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -301,13 +332,49 @@ _last_tracked: WeakKeyDictionary[Any, SideVote] = WeakKeyDictionary()
 def _picture(source: _Picture) -> np.ndarray:
     if isinstance(source, (str, PathLike)):
         return read_image(source)
+    if _is_pil(source):
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(source).convert("RGB")
+        return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
     if not isinstance(source, np.ndarray):
         raise HandError(f"a picture is a {type(source).__name__}; give a path or a BGR array.")
     if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8 or 0 in source.shape:
         raise HandError(
-            f"expected a BGR picture (H, W, 3) of uint8, got {source.shape} of {source.dtype}."
+            f"expected a BGR picture (H, W, 3) of uint8, got {source.shape} of {source.dtype}; "
+            "cv2.cvtColor makes one of grey (COLOR_GRAY2BGR) or of four channels (COLOR_BGRA2BGR)."
         )
     return np.ascontiguousarray(source)
+
+
+def _check_tracker(tracker: str) -> None:
+    from ultralytics.utils.checks import check_yaml
+
+    try:
+        check_yaml(tracker)
+    except FileNotFoundError:
+        raise HandError(
+            f"tracker={tracker}: there is no such file; bytetrack.yaml and botsort.yaml come with "
+            "Ultralytics."
+        ) from None
+
+
+def _is_pil(source: Any) -> bool:
+    """Whether it is a Pillow picture, which then is imported already."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(source, pillow.Image)
+
+
+def _own_frames(images: Iterable[np.ndarray], stride: int) -> Iterator[Frame]:
+    """Frames of arrays that come from anywhere."""
+    if stride < 1:
+        raise HandError(f"stride is {stride}; give 1 for every frame, 2 for every second one, ...")
+    start = None
+    for index, image in enumerate(images):
+        now = monotonic()
+        start = now if start is None else start
+        if index % stride == 0:
+            yield Frame(index, now - start, _picture(image))
 
 
 def _can_letterbox(image: np.ndarray, imgsz: int) -> bool:
@@ -317,10 +384,6 @@ def _can_letterbox(image: np.ndarray, imgsz: int) -> bool:
     """
     height, width = image.shape[:2]
     return round(min(height, width) * imgsz / max(height, width)) >= 1
-
-
-def _nothing(image: np.ndarray) -> Hands:
-    return Hands.empty((image.shape[1], image.shape[0]))
 
 
 def _with_source(hands: Hands, source: str) -> Hands:

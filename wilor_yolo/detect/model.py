@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ultralytics import YOLO
+from ultralytics.engine.exporter import export_formats
 from ultralytics.nn.tasks import PoseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT, YAML
 
@@ -30,6 +31,7 @@ from .working_point import IMAGE_SIZE, IOU
 
 __all__ = ["HandDetector", "data_yaml"]
 
+_DETECTOR_FILES = (".yaml", ".yml", *export_formats()["Suffix"])
 _ONE_BOX_A_HAND = {"agnostic_nms": True, "iou": IOU}
 
 
@@ -321,6 +323,10 @@ def _existing(path: Path) -> Path:
     path = or_shipped(path)
     if not path.exists():
         raise WeightsError(f"there is no {path}; give the path of a detector file")
+    if path.suffix in {".safetensors", ".ckpt"}:
+        raise WeightsError(f"{path} is no detector; is it a reconstructor (reconstructor=)?")
+    if path.is_file() and not path.name.endswith(_DETECTOR_FILES):
+        raise WeightsError(f"{path} is no detector; one is a .pt file, or what export made of it")
     if path.suffix == ".pt":
         _refuse_code(path)
     return path

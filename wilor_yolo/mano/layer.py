@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..errors import HandError
 from ..skeleton import MANO_PARENTS, MANO_TO_OPENPOSE, TIP_VERTICES
 from .files import HandModel, load_hand_model
 
@@ -77,9 +78,18 @@ class HandLayer(nn.Module):
 
         Returns:
             Vertices and joints in metres, around the model's origin (not translated).
+
+        Raises:
+            HandError: arrays of other shapes, such as axis-angle.
         """
         from smplx.lbs import lbs
 
+        if global_orient.shape[-2:] != (3, 3) or hand_pose.shape[1:] != (15, 3, 3):
+            raise HandError(
+                "a hand is posed by rotation matrices, (B, 3, 3) and (B, 15, 3, 3), not "
+                f"{tuple(global_orient.shape)} and {tuple(hand_pose.shape)}; "
+                "roma.rotvec_to_rotmat makes them of axis-angle."
+            )
         pose = torch.cat((global_orient.reshape(-1, 1, 3, 3), hand_pose), dim=1)
         vertices, joints = lbs(
             betas,

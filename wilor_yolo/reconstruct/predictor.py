@@ -277,22 +277,22 @@ class HandReconstructor:
             else crop_hands(r.image, geometry, config.image_size)
             for r, geometry in zip(requests, geometries, strict=True)
         ]
-        if not any(len(r.hands) for r in requests):
-            return [r.hands for r in requests]
-        output, wrong = self._look(np.concatenate(crops), check_sides)
-        stops = np.cumsum([len(r.hands) for r in requests])
-        geometries = _turned_over(geometries, wrong)
-        if self.second_look:
-            output, geometries = self._look_again(requests, geometries, output, check_sides)
         network = self.network
         if isinstance(network, ExportedNetwork):
             faces = network.faces
         else:
             faces = network.hand.faces.cpu().numpy().astype(np.int32)
+        if not any(len(r.hands) for r in requests):
+            return [r.hands.reconstructed_none(r.intrinsics, faces) for r in requests]
+        output, wrong = self._look(np.concatenate(crops), check_sides)
+        stops = np.cumsum([len(r.hands) for r in requests])
+        geometries = _turned_over(geometries, wrong)
+        if self.second_look:
+            output, geometries = self._look_again(requests, geometries, output, check_sides)
         done = []
         for request, geometry, stop in zip(requests, geometries, stops, strict=True):
             if not len(request.hands):  # as without neighbours
-                done.append(request.hands)
+                done.append(request.hands.reconstructed_none(request.intrinsics, faces))
                 continue
             placed = place_in_picture(
                 replace(request.hands, is_right=geometry.is_right),

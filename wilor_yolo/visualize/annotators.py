@@ -299,6 +299,8 @@ def _check(scene: np.ndarray, hands: Hands) -> None:
             f"expected a BGR picture (H, W, 3) of uint8, got {scene.shape} of {scene.dtype}; "
             "convert grey pictures with cv2.cvtColor(.., cv2.COLOR_GRAY2BGR)."
         )
+    if not scene.flags.writeable:
+        raise HandError("the picture cannot be drawn into; give picture.copy().")
     if not isinstance(hands, Hands):
         raise HandError(
             f"expected Hands, got {type(hands).__name__}; HandReconstructor.reconstruct and "

@@ -200,11 +200,8 @@ def _surfaces(hands: Hands, close_wrist: bool) -> list[_Surface]:
 
 
 def _write(path: str | Path, data: bytes) -> Path:
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise HandError(f"cannot write {path}; make its folder first.")
     try:
         write_bytes(path, data)
     except OSError as error:
         raise HandError(f"cannot write {path}: {error}") from error
-    return path
+    return Path(path)
