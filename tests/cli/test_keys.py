@@ -71,6 +71,14 @@ def test_mistakes_are_named(args: list[str], message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_long_keys_keep_a_blank_in_help() -> None:
+    @dataclass(frozen=True)
+    class Long:
+        reconstructor_backend: str = keys.key("torch", keys.text, "what runs it")
+
+    assert keys.describe_keys(Long) == "  reconstructor_backend= what runs it [torch]"
+
+
 def test_help_lists_every_key_with_its_default() -> None:
     text = keys.describe_keys(_Options)
     for line in (

@@ -230,7 +230,7 @@ def describe_keys(options: type) -> str:
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         name = item.name + "="
         default = " (needed)" if item.default is MISSING else f" [{shown}]" if shown else ""
-        lines += _wrapped(f"  {name:<{_COLUMN}}", about.help + default)
+        lines += _wrapped(f"  {name:<{_COLUMN - 1}} ", about.help + default)
     return "\n".join(lines)
 
 
