@@ -16,6 +16,7 @@ import trimesh
 from PIL import Image
 
 from wilor_yolo.cli.main import main
+from wilor_yolo.cli.pictures import counted
 from wilor_yolo.cli.predict import HELP
 from wilor_yolo.cli.predict_options import PredictOptions
 from wilor_yolo.hands import Hands
@@ -259,9 +260,19 @@ def test_videos_that_are_left_out_are_told(
     predict: Any, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photo.parent / "clip.mp4").touch()
-    assert predict(f"source={photo.parent}", "save=False") == 0
+    (photo.parent / "torn.png").touch()
+    assert predict(f"source={photo.parent}", "save=False") == 1
+    captured = capsys.readouterr()
     note = f"note: videos in {photo.parent} are left out (1); give one by name, or engine=local"
-    assert note in capsys.readouterr().err
+    assert note in captured.err
+    assert "1 picture, 2 hands." in captured.out
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, "0 pictures"), (1, "1 picture"), (2, "2 pictures")]
+)
+def test_counted(number: int, expected: str) -> None:
+    assert counted(number, "picture") == expected
 
 
 def test_long_tables_are_cut(

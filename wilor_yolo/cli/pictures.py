@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "annotator",
     "check_display",
+    "counted",
     "hand_table",
     "predict_pictures",
     "run_pictures",
@@ -199,6 +200,11 @@ def hand_table(rows: Sequence[tuple[str, Hands, int]]) -> Table:
     return table
 
 
+def counted(number: int, noun: str) -> str:
+    """The number and the noun, in the plural unless there is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _batches(
     jobs: Iterable[tuple[Path, str]],
     fail: Callable[[Path, HandError], None],
@@ -252,12 +258,12 @@ def _tell(tally: _Tally, count: int, folder: Path | None, bundled: bool) -> None
     if tally.rows:
         console.print(hand_table(tally.rows))
     if tally.hands > len(tally.rows):
-        console.print(f"... and {tally.hands - len(tally.rows)} more hands")
+        console.print(f"... and {counted(tally.hands - len(tally.rows), 'more hand')}")
     if tally.without:
         console.print(f"No hand found in {_names(tally.without)}.", highlight=False)
     if count > 1:
-        read = count - len(tally.failed)
-        console.print(f"{read} pictures, {tally.hands} hands.", highlight=False)
+        read = counted(count - len(tally.failed), "picture")
+        console.print(f"{read}, {counted(tally.hands, 'hand')}.", highlight=False)
     if folder is not None and _holds_files(folder):
         console.print(f"Written to {folder}", highlight=False, soft_wrap=True)
     if bundled:
@@ -278,4 +284,4 @@ def _holds_files(folder: Path) -> bool:
 def _names(names: Sequence[str], most: int = 5) -> str:
     if len(names) <= most:
         return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more pictures"
+    return f"{', '.join(names[:most])} and {counted(len(names) - most, 'more picture')}"

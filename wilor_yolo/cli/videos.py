@@ -20,7 +20,7 @@ from ..hands import Hands
 from ..sources import cut_short
 from ..whole_files import replacing
 from .folder import spare_sources
-from .pictures import annotator, show_picture
+from .pictures import annotator, counted, show_picture
 from .video_writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -205,8 +205,9 @@ def _tell(
                 f"{np.median(entry.distances):.2f}",
             )
         console.print(table)
-        console.print(f"{frames} frames of {video.name}.", highlight=False)
+        console.print(f"{counted(frames, 'frame')} of {video.name}.", highlight=False)
     else:
-        console.print(f"No hand found in {frames} frames of {video.name}.", highlight=False)
+        told = counted(frames, "frame")
+        console.print(f"No hand found in {told} of {video.name}.", highlight=False)
     if folder is not None and next(folder.iterdir(), None) is not None:
         console.print(f"Written to {folder}", highlight=False, soft_wrap=True)
