@@ -146,8 +146,11 @@ def test_smallest_and_widest(tmp_path: Path) -> None:
     assert read_image(tmp_path / "wide.jpg").shape == (30, 20_000, 3)
     assert picture_size(tmp_path / "wide.jpg") == (20_000, 30)
     (tmp_path / "no.jpg").write_bytes(b"no picture")
-    with pytest.raises(ImageError, match="no picture we can read"):
+    with pytest.raises(ImageError, match=r"no picture we can read; save it as JPEG or PNG\.$"):
         picture_size(tmp_path / "no.jpg")
+    (tmp_path / "no.jpg").rename(tmp_path / "clip")
+    with pytest.raises(ImageError, match=r"JPEG or PNG, or give a video its ending\.$"):
+        read_image(tmp_path / "clip")
 
 
 def _noise(format: str, **options: object) -> bytes:

@@ -190,7 +190,10 @@ def _decode_opencv(data: bytes, path: Path) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        raise ImageError(f"{path} is damaged or no picture we can read; save it as JPEG or PNG.")
+        video = "" if path.suffix else ", or give a video its ending"
+        raise ImageError(
+            f"{path} is damaged or no picture we can read; save it as JPEG or PNG{video}."
+        )
     return image
 
 
