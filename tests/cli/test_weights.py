@@ -33,6 +33,12 @@ def test_info_of_networks(
     assert "kind: detector (PoseModel)" in output and "classes: left, right" in output
 
 
+def test_info_of_what_is_no_weight_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.bmp").write_bytes(b"BM")
+    assert main(["weights", "info", f"file={tmp_path / 'a.bmp'}"]) == 0
+    assert "kind: unknown; only .safetensors, .pt and .npz files" in capsys.readouterr().out
+
+
 def test_info_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "info", f"file={tmp_path / 'gone.pt'}"]) == 2
     assert "gone.pt does not exist" in capsys.readouterr().err

@@ -154,7 +154,7 @@ def _facts(path: Path) -> dict[str, object]:
         except NPZ_ERRORS as error:
             raise WeightsError(f"{path} is damaged or no .npz file: {error}.") from None
         return {"kind": "arrays", "names": arrays}
-    return {}
+    return {"kind": "unknown; only .safetensors, .pt and .npz files are looked into"}
 
 
 def _convert(args: list[str]) -> int:
