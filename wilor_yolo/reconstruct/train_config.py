@@ -30,7 +30,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "minutes": (1e-3, 1e9),
     "batch_size": (1, 1e6),
     "accumulate": (1, 1e6),
-    "lr": (0, 10),
+    "lr": (0, 1e38),  # of float32; what is too much for a network, its losses say
     "weight_decay": (0, 10),
     "warmup_steps": (0, 1e12),
     "final_lr": (0, 1),
