@@ -18,6 +18,7 @@ from wilor_yolo.reconstruct.hand_size import (
     place_by_keypoints,
     with_betas,
     with_hand_length,
+    with_wrist_depth,
 )
 
 # A camera whose pixels are no squares and whose axis is far from the middle of a 640 x 480 picture.
@@ -152,6 +153,23 @@ def test_a_known_length_gives_the_true_distance(layer, factor):
     assert np.array_equal(found.keypoints_2d, seen.keypoints_2d)  # no pixel moves
     assert np.allclose(project(found.joints + found.cam_t[:, None], K), true.keypoints_2d, atol=0.1)
     assert np.allclose(found.scale, 1 / factor, rtol=1e-4)
+
+
+def test_a_measured_depth_of_the_wrist_moves_no_pixel(layer):
+    seen = _hands(layer)
+    depths = np.full(len(seen), 0.8)
+    depths[-1] = np.nan
+    found = with_wrist_depth(seen, depths)
+    wrists = (found.joints + found.cam_t[:, None])[:, 0, 2]
+    np.testing.assert_allclose(wrists[:-1], 0.8, rtol=1e-5)
+    np.testing.assert_array_equal(found.vertices[-1], seen.vertices[-1])
+    again = project(found.joints + found.cam_t[:, None], found.K)
+    before = project(seen.joints + seen.cam_t[:, None], seen.K)
+    np.testing.assert_allclose(again, before, atol=1e-2)
+    with pytest.raises(HandError, match="behind the camera"):
+        with_wrist_depth(seen, -0.5)
+    with pytest.raises(HandError, match="one number or"):
+        with_wrist_depth(seen, [0.5] * (len(seen) + 1))
 
 
 def test_one_length_for_all(layer):

@@ -17,7 +17,13 @@ from ..geometry import fit_translation, mirror_points, project
 from ..hands import Hands
 from ..mano.layer import HandLayer
 
-__all__ = ["hand_lengths", "place_by_keypoints", "with_betas", "with_hand_length"]
+__all__ = [
+    "hand_lengths",
+    "place_by_keypoints",
+    "with_betas",
+    "with_hand_length",
+    "with_wrist_depth",
+]
 
 LENGTH_CHAIN = (0, 9, 10, 11, 12)  # wrist, the joints of the middle finger, its tip
 # Metres; a newborn's hand is 6 cm long. Rather to catch centimetres than to judge hands.
@@ -58,14 +64,44 @@ def with_hand_length(hands: Hands, length: float | Sequence[float] | np.ndarray)
             f"hand_length={length} lies outside {SHORTEST} to {LONGEST}; it is in metres, from the "
             "wrist to the tip of the middle finger."
         )
-    if not len(hands) or hands.vertices is None or hands.joints is None or hands.cam_t is None:
+    if not len(hands) or not hands.reconstructed:
         return hands
-    factor = (wanted / hand_lengths(hands.joints)).astype(np.float32)
+    return _scaled(hands, wanted / hand_lengths(hands.need("joints")))
+
+
+def with_wrist_depth(hands: Hands, depth: float | Sequence[float] | np.ndarray) -> Hands:
+    """The hands at the distance a depth camera measured, and of the size that goes with it.
+
+    As for :func:`with_hand_length`, no pixel moves. The wrist joint lies inside the hand, a
+    centimetre or two behind the skin the camera measures.
+
+    Args:
+        hands: reconstructed hands.
+        depth: z of the wrist joint in the camera frame, metres: one for all, or N; NaN or 0, where
+            nothing was measured, leaves a hand as it is.
+
+    Raises:
+        HandError: not one depth nor N, or a negative one.
+    """
+    wanted = np.asarray(depth, np.float32).reshape(-1)
+    if wanted.size not in (1, len(hands)):
+        raise HandError(f"depth needs one number or {len(hands)}, got {wanted.size}.")
+    if (wanted < 0).any():
+        raise HandError(f"depth={depth}: nothing behind the camera is seen; metres, z forward.")
+    if not len(hands) or not hands.reconstructed:
+        return hands
+    found = hands.need("joints")[:, 0, 2] + hands.need("cam_t")[:, 2]
+    return _scaled(hands, np.where(wanted > 0, wanted / found, 1))
+
+
+def _scaled(hands: Hands, factor: np.ndarray) -> Hands:
+    """Everything in metres times a factor a hand (N,)."""
+    factor = factor.astype(np.float32)
     return replace(
         hands,
-        vertices=hands.vertices * factor[:, None, None],
-        joints=hands.joints * factor[:, None, None],
-        cam_t=hands.cam_t * factor[:, None],
+        vertices=hands.need("vertices") * factor[:, None, None],
+        joints=hands.need("joints") * factor[:, None, None],
+        cam_t=hands.need("cam_t") * factor[:, None],
         scale=factor if hands.scale is None else hands.scale * factor,
     )
 
