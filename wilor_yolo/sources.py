@@ -232,7 +232,7 @@ def match_glob(pattern: str) -> list[Path]:
 
 
 def _pictures_among(paths: Sequence[Path], name: str) -> Pictures | None:
-    """The pictures among files; None if there are no videos either.
+    """The pictures among `paths`; None if there are neither pictures nor videos.
 
     Raises:
         ImageError: there are videos only.

@@ -86,7 +86,7 @@ def test_one_verb_a_file() -> None:
             ["export", "format=onnx"],
             "'export'. Did you mean 'detect export' or 'reconstruct export'?",
         ),
-        (["track"], "'track'. Did you mean 'predict source=clip.mp4', which tracks?"),
+        (["track"], "'track'. Did you mean 'detect track' or 'predict source=clip.mp4'?"),
         (["train"], "'train'. Did you mean 'detect train' or 'reconstruct train'?"),
         (["val"], "'val'. Did you mean 'detect val' or 'reconstruct val'?"),
         (["predict", "model=hand-s.pt"], "predict has no key 'model'. Did you mean 'detector'?"),

@@ -38,7 +38,7 @@ _OF_YOLO = {
     "checks": "'doctor'",
     "export": "'detect export' or 'reconstruct export'",
     "pose": "'detect'",
-    "track": "'predict source=clip.mp4', which tracks",
+    "track": "'detect track' or 'predict source=clip.mp4'",
     "train": "'detect train' or 'reconstruct train'",
     "val": "'detect val' or 'reconstruct val'",
 }
