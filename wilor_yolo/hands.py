@@ -129,7 +129,9 @@ class Hands:
 
     def reconstructed_none(self, K: np.ndarray, faces: np.ndarray) -> Hands:
         """The same no hands as the reconstructor gives them: 3D fields of no rows, `K`, `faces`."""
-        rows = {name: np.zeros((0, *_SHAPES[name]), np.float32) for name in _REBUILT}
+        rows: dict[str, Any] = {
+            name: np.zeros((0, *_SHAPES[name]), np.float32) for name in _REBUILT
+        }
         return replace(self, **rows, K=np.asarray(K, np.float32), faces=faces)
 
     def __len__(self) -> int:

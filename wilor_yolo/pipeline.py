@@ -331,7 +331,7 @@ _last_tracked: WeakKeyDictionary[Any, SideVote] = WeakKeyDictionary()
 
 def _picture(source: _Picture) -> np.ndarray:
     if isinstance(source, (str, PathLike)):
-        return read_image(source)
+        return read_image(Path(source))
     if _is_pil(source):
         from PIL import ImageOps
 

@@ -128,10 +128,10 @@ def _open(model: str | Path | None) -> Any:
         raise HandError(f"there is no {path}; give the path of an Ultralytics model.")
     if path.suffix == ".pt":
         read_restricted(path)  # refuses a file that wants to run code
-    model = YOLO(str(path), verbose=False)
-    sides = [_side(str(label)) for label in model.names.values()]
+    stock = YOLO(str(path), verbose=False)
+    sides = [_side(str(label)) for label in stock.names.values()]
     # Every detector of our kind is asked as the shipped one is, whichever way it is named.
-    return HandDetector(path) if model.task == "pose" and sides == [LEFT, RIGHT] else model
+    return HandDetector(path) if stock.task == "pose" and sides == [LEFT, RIGHT] else stock
 
 
 def _settings(conf: float, imgsz: int | None, device: str | None) -> dict[str, Any]:
