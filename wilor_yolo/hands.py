@@ -36,29 +36,23 @@ __all__ = ["SCHEMA", "Hands", "ManoParameters"]
 
 SCHEMA = "wilor_yolo.hands/1"
 
+_REBUILT = (  # by the reconstructor
+    "vertices",
+    "joints",
+    "keypoints_2d",
+    "global_orient",
+    "hand_pose",
+    "betas",
+    "cam_t",
+)
 _PER_HAND = (
     "bbox_xyxy",
     "confidence",
     "is_right",
     "track_id",
     "keypoints_2d_detector",
-    "vertices",
-    "joints",
-    "keypoints_2d",
-    "global_orient",
-    "hand_pose",
-    "betas",
-    "cam_t",
+    *_REBUILT,
     "scale",
-)
-_REBUILT = (
-    "vertices",
-    "joints",
-    "keypoints_2d",
-    "global_orient",
-    "hand_pose",
-    "betas",
-    "cam_t",
 )
 
 

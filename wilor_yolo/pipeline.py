@@ -22,7 +22,7 @@ from .errors import HandError
 from .hands import Hands
 from .images import read_image
 from .skeleton import LEFT, RIGHT
-from .sources import Frame, Pictures, find_source, read_frames
+from .sources import Frame, Pictures, find_source, read_frames, require_stride
 
 if TYPE_CHECKING:
     from .detect.model import HandDetector
@@ -367,8 +367,7 @@ def _is_pil(source: Any) -> bool:
 
 def _own_frames(images: Iterable[np.ndarray], stride: int) -> Iterator[Frame]:
     """Frames of arrays that come from anywhere."""
-    if stride < 1:
-        raise HandError(f"stride is {stride}; give 1 for every frame, 2 for every second one, ...")
+    require_stride(stride)
     start = None
     for index, image in enumerate(images):
         now = monotonic()

@@ -29,6 +29,7 @@ __all__ = [
     "open_video",
     "read_frames",
     "read_list",
+    "require_stride",
 ]
 
 # Suffixes a folder is searched for. HEIC cannot be read, and is named so that it is reported
@@ -156,8 +157,7 @@ def read_frames(video: Video, *, stride: int = 1, max_frames: int | None = None)
         ImageError: the video cannot be opened or not even its first frame can be decoded.
         HandError: `stride` is less than 1.
     """
-    if stride < 1:
-        raise HandError(f"stride is {stride}; give 1 for every frame, 2 for every second one, ...")
+    require_stride(stride)
     capture = _capture(video.source)
     index = taken = 0
     last, started = -1.0, 0.0
@@ -224,6 +224,16 @@ def cut_short(video: Video, last: Frame, stride: int = 1) -> str:
 def is_glob(text: str) -> bool:
     """Whether it is a pattern, if no file has that name."""
     return any(sign in text for sign in "*?[")
+
+
+def require_stride(stride: int) -> None:
+    """Check that every `stride`-th frame can be taken.
+
+    Raises:
+        HandError: `stride` is less than 1.
+    """
+    if stride < 1:
+        raise HandError(f"stride is {stride}; give 1 for every frame, 2 for every second one, ...")
 
 
 def match_glob(pattern: str) -> list[Path]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ultralytics import YOLO
-from ultralytics.engine.exporter import export_formats
 from ultralytics.nn.tasks import PoseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT, YAML
 
@@ -31,7 +30,6 @@ from .working_point import IMAGE_SIZE, IOU
 
 __all__ = ["HandDetector", "data_yaml"]
 
-_DETECTOR_FILES = (".yaml", ".yml", *export_formats()["Suffix"])
 _ONE_BOX_A_HAND = {"agnostic_nms": True, "iou": IOU}
 
 
@@ -325,11 +323,17 @@ def _existing(path: Path) -> Path:
         raise WeightsError(f"there is no {path}; give the path of a detector file")
     if path.suffix in {".safetensors", ".ckpt"}:
         raise WeightsError(f"{path} is no detector; is it a reconstructor (reconstructor=)?")
-    if path.is_file() and not path.name.endswith(_DETECTOR_FILES):
+    if path.is_file() and path.suffix not in {".pt", ".yaml", ".yml"} and not _is_exported(path):
         raise WeightsError(f"{path} is no detector; one is a .pt file, or what export made of it")
     if path.suffix == ".pt":
         _refuse_code(path)
     return path
+
+
+def _is_exported(path: Path) -> bool:
+    from ultralytics.engine.exporter import export_formats  # late: only exported files need it
+
+    return path.name.endswith(tuple(export_formats()["Suffix"]))
 
 
 def _refuse_code(path: Path) -> None:
