@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import ultralytics.data.utils
+import ultralytics.engine.trainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.utils.events import events
 
@@ -39,6 +41,26 @@ def test_offline_font_search_is_skipped_and_restored(monkeypatch) -> None:
     monkeypatch.setattr(trainer, "ONLINE", True)
     with trainer.no_font_download():
         assert ultralytics.data.utils.check_font is stock
+
+
+def test_bfloat16_trains_on_cpus(toy_set, toy_settings, tmp_path) -> None:
+    """Ultralytics refuses it there; the network computes in it, the criterion does not."""
+    stock = ultralytics.engine.trainer.autocast
+    detector, kinds = HandDetector("yolo11n-hand-pose.yaml"), []
+
+    def look(run) -> None:
+        run.model.model[0].register_forward_hook(
+            lambda layer, given, out: kinds.append(out.dtype) if layer.training else None
+        )
+        run.model.criterion.bce.register_forward_hook(
+            lambda layer, given, out: kinds.append(out.dtype)
+        )
+
+    detector.add_callback("on_train_start", look)
+    toy_settings |= {"epochs": 1, "project": str(tmp_path), "name": "half", "val": False}
+    detector.train(data=str(toy_set.yaml), amp="bf16", **toy_settings)
+    assert kinds[:2] == [torch.bfloat16, torch.float32]
+    assert ultralytics.engine.trainer.autocast is stock
 
 
 def test_no_usage_reports() -> None:

@@ -148,6 +148,20 @@ class HandPoseLoss(v8PoseLoss):
         if options.keypoint_loss == "l2":
             self.keypoint_loss = KeypointL2()
 
+    def loss(
+        self, preds: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The stock sum of terms, in float32 whatever the network computes in.
+
+        In bfloat16, numbers over 256 are even: a box of 300 px would move by pixels.
+        """
+        exact: Any = {
+            name: value.float() if isinstance(value, Tensor) else [level.float() for level in value]
+            for name, value in preds.items()
+        }
+        with torch.autocast(preds["boxes"].device.type, enabled=False):
+            return super().loss(exact, batch)
+
     def calculate_keypoints_loss(
         self,
         masks: Tensor,

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import ultralytics.data.utils
+import ultralytics.engine.trainer
 import ultralytics.nn.tasks
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.nn.modules import Pose
@@ -97,6 +98,29 @@ def openvino_in_32_bits() -> Iterator[None]:
         openvino.Core = stock  # type: ignore[misc]
 
 
+@contextmanager
+def bfloat16_on_cpus() -> Iterator[None]:
+    """`amp=bf16` works on CPUs too, where Ultralytics refuses it.
+
+    It pays on CPUs that multiply in bfloat16 (AVX512-BF16, AMX); others are slower with it.
+    """
+    assert hasattr(ultralytics.engine.trainer, "autocast"), (
+        f"ultralytics {__version__}: its trainer has no autocast"
+    )
+    stock = ultralytics.engine.trainer.autocast
+
+    def autocast(enabled: bool | torch.dtype, device: str = "cuda") -> Any:
+        if device == "cpu" and enabled is torch.bfloat16:
+            return torch.autocast("cpu", torch.bfloat16)
+        return stock(enabled, device=device)
+
+    ultralytics.engine.trainer.autocast = autocast
+    try:
+        yield
+    finally:
+        ultralytics.engine.trainer.autocast = stock
+
+
 def read_hand_data(path: str | Path, split: str = "val") -> dict[str, Any]:
     """A data YAML as Ultralytics reads it, checked to be one of hands.
 
@@ -142,7 +166,8 @@ class HandTrainer(PoseTrainer):
         """See the base class."""
         if self.device.type == "cpu":
             keep_freed_memory()
-        super().train()
+        with bfloat16_on_cpus():
+            super().train()
 
     def get_dataset(self) -> dict[str, Any]:
         """The data YAML, checked to be one of hands."""
