@@ -69,6 +69,27 @@ def test_another_detector_of_the_same_name_is_refused(
     assert main([*words, "detectors=other/found.json"]) == 2
 
 
+def test_a_model_is_the_same_however_its_path_is_typed(
+    pictures: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("limits.yaml", "others.yaml"):
+        Path(name).touch()
+    words = ["annotate", f"source={pictures}", "out=out", "fit=False", "detectors=found.json"]
+    for typed in ("limits.yaml", "./limits.yaml", str(tmp_path / "limits.yaml")):
+        assert main([*words, f"limits={typed}"]) == 0
+    assert main([*words, "limits=others.yaml"]) == 2
+    assert "limits.yaml" in capsys.readouterr().err
+    settings = tmp_path / "out" / "settings.json"
+    kept = json.loads(settings.read_text())
+    settings.write_text(json.dumps(kept | {"limits": "limits.yaml"}))  # as earlier versions did
+    assert main([*words, "limits=./limits.yaml"]) == 0
+    assert main([*words, "limits=others.yaml"]) == 2
+    settings.write_text("{")
+    assert main([*words, "limits=limits.yaml"]) == 2
+    assert "settings.json is damaged" in capsys.readouterr().err
+
+
 def test_trouble_is_exit_code_1(pictures: Path, tmp_path: Path, capsys) -> None:
     (pictures / "c.jpg").write_bytes(b"no picture")
     words = ["annotate", f"source={pictures}", f"out={tmp_path / 'out'}", "fit=False"]

@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import HandError, ImageError
 from ..geometry import default_intrinsics
 from ..images import exif_focal
+from ..kept_settings import keep_settings
 from ..metrics.detection import UNKNOWN
 from ..skeleton import NUM_JOINTS, RIGHT
 from ..whole_files import write_text
@@ -109,7 +110,8 @@ class AnnotationJob:
         self.summary = JobSummary()
         self._version = _version()
         (self.out / "parts").mkdir(parents=True, exist_ok=True)
-        self._keep_settings(models or {})
+        asked = {"engine": ENGINE, "detectors": ensemble.names, **asdict(self.settings)}
+        keep_settings(self.out / "settings.json", asked | dict(models or {}), DETECTOR_FILES)
 
     def run(self, source: str | Path) -> JobSummary:
         """Annotate everything of a source (see :func:`.frames.find_items`)."""
@@ -290,35 +292,6 @@ class AnnotationJob:
                 log.write(row + "\n")
         except OSError:  # the disk is full: the log must not end the job
             self.report(f"{file} at {when:.1f} s: {what}")
-
-    def _keep_settings(self, models: Mapping[str, Any]) -> None:
-        """Write the settings beside the data, or compare with those that are there."""
-        text = json.dumps(
-            {
-                "engine": ENGINE,
-                "detectors": self.ensemble.names,
-                **asdict(self.settings),
-                **models,
-            },
-            indent=1,
-        )
-        path = self.out / "settings.json"
-        if not path.exists():
-            write_text(path, text + "\n")
-            return
-        wanted = json.loads(text)  # tuples become lists
-        have = json.loads(path.read_text(encoding="utf-8"))
-        earlier = DETECTOR_FILES in wanted and DETECTOR_FILES not in have
-        if earlier:
-            have[DETECTOR_FILES] = wanted[DETECTOR_FILES]
-        keys = {**have, **wanted}
-        differ = [f"{k}={have.get(k)}" for k in keys if have.get(k) != wanted.get(k)]
-        if differ:
-            raise HandError(
-                f"{self.out} holds a job with {', '.join(differ)}; use the same or another out=."
-            )
-        if earlier:
-            write_text(path, text + "\n")
 
 
 def _by_chunk(frames: Iterator[SampledFrame]) -> Iterator[tuple[int, Iterator[SampledFrame]]]:

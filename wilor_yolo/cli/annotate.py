@@ -27,17 +27,8 @@ __all__ = ["HELP", "run"]
 
 JOB_PICTURES = 100  # in a bundle, the unit of resuming for pictures
 # Keys that decide the result too; a job goes on with the same ones only.
-_MODELS = (
-    "people",
-    "people_conf",
-    "full_frame",
-    "conf",
-    "imgsz",
-    "projection",
-    "hand_model",
-    "prior",
-    "limits",
-)
+_THRESHOLDS = ("people_conf", "full_frame", "conf", "imgsz", "projection")
+_FILES = ("people", "hand_model", "prior", "limits")
 _BAD = ("unreadable", "failures", "cut short", "chunks not written")  # ends of kinds of trouble
 
 
@@ -153,15 +144,16 @@ def _worker(options: AnnotateOptions) -> Callable[[Task], Counter[str]]:
         source=options.name,
     )
     fitter = make_fitter(options) if options.fit else None
-    models = {name: getattr(options, name) for name in _MODELS}
+    models = {name: getattr(options, name) for name in _THRESHOLDS}
+    models |= {name: _place(getattr(options, name)) for name in _FILES}
     models[DETECTOR_FILES] = [_place(detector) for detector in options.detectors]
     return AnnotationJob(options.out, _ensemble(options), fitter, settings, _say, models).do
 
 
-def _place(detector: str) -> str:
-    """A detector as the settings keep it: a file is the same from every working directory."""
-    here = detector not in _BUILT_IN and Path(detector).exists()
-    return os.path.abspath(detector) if here else detector
+def _place(model: str | None) -> str | None:
+    """A model as the settings keep it: a file is the same from every working directory."""
+    here = model is not None and model not in _BUILT_IN and Path(model).exists()
+    return os.path.abspath(model) if here else model
 
 
 def _say(line: str) -> None:
