@@ -61,7 +61,7 @@ def test_pictures_and_videos_of_a_list(
     assert set(again) == set(before)
     changed = {path.name for path in before if again[path] != before[path]}
     stem = both[0].name.removesuffix(".hands.json")
-    assert changed == {f"{stem}.hands.json", f"{stem}.glb", f"{stem}.jpg"}
+    assert changed == {"names.json", f"{stem}.hands.json", f"{stem}.glb", f"{stem}.jpg"}
 
 
 @pytest.fixture
@@ -93,6 +93,18 @@ def test_drawings_are_not_taken_for_pictures(local: Any, capsys: Any) -> None:
     assert "1 files done before" in capsys.readouterr().out.splitlines()[-1]
     drawings = [path.name for path in Path("runs/predict").glob("*.jpg")]
     assert drawings == ["photos_a.jpg"]
+
+
+def test_names_do_not_pass_to_other_files(local: Any, painter: Any, capsys: Any) -> None:
+    """`b_c.jpg` is done under the name that `b/c.jpg`, which comes first, would get of the two."""
+    Path("photos/a.jpg").rename("photos/b_c.jpg")
+    assert local("source=photos", "out=out") == 0
+    Path("photos/b").mkdir()
+    cv2.imwrite("photos/b/c.jpg", painter([LEFT_BOX]))
+    assert local("source=photos", "out=out") == 0
+    assert "1 files done before, 1 hands, 1 pictures" in capsys.readouterr().out
+    every = [Hands.from_json(path) for path in Path("out").glob("*.hands.json")]
+    assert {h.source: len(h) for h in every} == {"photos/b_c.jpg": 0, "photos/b/c.jpg": 1}
 
 
 def test_large_pictures_share_no_batch(local: Any, blobs: Any, monkeypatch: Any) -> None:

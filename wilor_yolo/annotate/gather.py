@@ -12,10 +12,10 @@ from typing import Any
 
 from ..detect.data_yaml import data_yaml_of
 from ..whole_files import replacing, write_text
-from .frames import Item, find_items
+from .frames import Item
 from .kept_names import bundles_of, job_items, pictures_read, remove_unfinished
 
-__all__ = ["JobSummary", "Task", "assemble", "collect", "find_tasks", "find_work"]
+__all__ = ["JobSummary", "Task", "assemble", "collect", "find_work", "tasks_of"]
 
 Task = tuple[Item, ...]  # a video, or some pictures
 
@@ -30,19 +30,6 @@ class JobSummary:
     def __str__(self) -> str:
         parts = [f"{number} {what}" for what, number in sorted(self.counts.items())]
         return f"{', '.join(parts) or 'nothing to do'}; {self.seconds:.0f} s"
-
-
-def find_tasks(source: str | Path, pictures: int, without: Path | None = None) -> list[Task]:
-    """The videos of a source, one a task, then its pictures, `pictures` a task.
-
-    Args:
-        source, without: as for :func:`.frames.find_items`.
-        pictures: at most so many a task.
-
-    Raises:
-        ImageError: nothing there.
-    """
-    return _tasks(find_items(source, without), pictures)
 
 
 def find_work(source: str | Path, pictures: int, out: Path) -> tuple[list[Task], int]:
@@ -62,10 +49,11 @@ def find_work(source: str | Path, pictures: int, out: Path) -> tuple[list[Task],
     remove_unfinished(out)
     before = pictures_read(out)
     left = [item for item in items if item.is_video or item.name not in before]
-    return _tasks(left, pictures), len(items) - len(left)
+    return tasks_of(left, pictures), len(items) - len(left)
 
 
-def _tasks(items: Sequence[Item], pictures: int) -> list[Task]:
+def tasks_of(items: Sequence[Item], pictures: int) -> list[Task]:
+    """The videos among the items, one a task, then the pictures, at most `pictures` a task."""
     return [*((item,) for item in items if item.is_video), *bundles_of(items, pictures)]
 
 

@@ -22,6 +22,8 @@ __all__ = [
     "bundle_name",
     "bundles_of",
     "job_items",
+    "keep_names",
+    "named_items",
     "pictures_read",
     "remove_unfinished",
     "write_read",
@@ -44,17 +46,35 @@ def job_items(source: str | Path, out: Path, bundle: int) -> list[Item]:
         ImageError: nothing there.
         HandError: the kept names are damaged.
     """
-    path = out / _NAMES
-    earlier = not path.exists()
-    kept = _names_in_manifests(out) if earlier else _read_names(path)
-    items = find_items(source, out, kept)
+    earlier = not (out / _NAMES).exists()
+    items = named_items(source, out)
     if earlier:
         _record_earlier_bundles(out, items, bundle)
+    keep_names(out, items)
+    return items
+
+
+def named_items(source: str | Path, out: Path) -> list[Item]:
+    """The videos and pictures of a source; those that have names in the folder of a job keep them.
+
+    Args:
+        source: as for :func:`.frames.find_items`.
+        out: the job's folder, which need not be there yet; nothing is written.
+
+    Raises:
+        ImageError: nothing there.
+        HandError: the kept names are damaged.
+    """
+    return find_items(source, out, _kept(out))
+
+
+def keep_names(out: Path, items: Iterable[Item]) -> None:
+    """Keep in the folder of a job the names of its files, beside those it keeps already."""
+    kept = _kept(out)
     for item in items:
         if item.path.exists():
             kept[item.name] = GivenFile(os.path.abspath(item.path), item.path.stat().st_size)
-    write_text(path, json.dumps(kept, indent=0) + "\n")
-    return items
+    write_text(out / _NAMES, json.dumps(kept, indent=0) + "\n")
 
 
 def bundles_of(items: Iterable[Item], size: int) -> list[tuple[Item, ...]]:
@@ -91,6 +111,11 @@ def remove_unfinished(out: Path) -> None:
 def write_read(out: Path, chunk: str, names: Iterable[str]) -> None:
     """Keep the names of the pictures of a bundle that could be read; before its manifest."""
     write_text(out / "parts" / f"{chunk}.read", "".join(f"{name}\n" for name in names))
+
+
+def _kept(out: Path) -> dict[str, GivenFile]:
+    path = out / _NAMES
+    return _read_names(path) if path.exists() else _names_in_manifests(out)
 
 
 def _read_names(path: Path) -> dict[str, GivenFile]:

@@ -2,7 +2,8 @@
 
 For each picture `<name>.jpg`, `<name>.glb` and, written last, `<name>.hands.json`; for each video
 a folder `<name>/` with what `predict` writes for one. Names are those of `annotate`: unique in the
-job. What is complete is not done again; `job.json` says of what source and keys it is.
+job, and kept in `names.json`, so that they stay when other files come or go. What is complete is
+not done again; `job.json` says of what source and keys it is.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def predict_batch(options: PredictOptions) -> int:
         HandError: nothing there, keys that make no sense here, or an out= that holds the sources
             or another job.
     """
-    from ..annotate.gather import find_tasks
+    from ..annotate.gather import tasks_of
+    from ..annotate.kept_names import keep_names, named_items
     from ..spread import spread
 
     if options.source is None:
@@ -57,18 +59,17 @@ def predict_batch(options: PredictOptions) -> int:
     source = Path(options.source)
     if source.is_dir() and out.is_dir() and source.samefile(out):
         raise HandError(f"{out}: out= is the folder of the source; give another.")
-    everything = find_tasks(options.source, _BUNDLE, without=out)
-    items = [item for task in everything for item in task]
+    items = named_items(options.source, out)
     if options.save:
         spare_sources((_drawing(item, out) for item in items), (item.path for item in items))
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, options)
-    tasks = [rest for task in everything if (rest := _not_done(task, out))]
-    files = sum(len(task) for task in everything)
-    left = sum(len(task) for task in tasks)
+    keep_names(out, items)
+    left = [item for item in items if not _mark(item, out).exists()]
+    tasks = tasks_of(left, _BUNDLE)
     counts: Counter[str] = Counter()
-    if left < files:
-        counts["files done before"] = files - left
+    if len(left) < len(items):
+        counts["files done before"] = len(items) - len(left)
     workers = options.workers or os.cpu_count() or 1
     for number, done in enumerate(
         spread(partial(_worker, options), tasks, workers, options.engine), start=1
@@ -104,10 +105,6 @@ def _claim(out: Path, options: PredictOptions) -> None:
                 f"{out} was begun with {name}={before[name]}, now {name}={job[name]}; "
                 "give another out=."
             )
-
-
-def _not_done(task: Task, out: Path) -> Task:
-    return tuple(item for item in task if not _mark(item, out).exists())
 
 
 def _mark(item: Item, out: Path) -> Path:
