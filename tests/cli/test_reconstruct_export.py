@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,25 @@ import pytest
 
 from wilor_yolo.cli.main import main
 from wilor_yolo.hands import Hands
+from wilor_yolo.weights_dir import FREE_HAND, shipped
+
+
+def test_info_says_which_hand_is_inside(
+    tiny_reconstructor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(shipped(FREE_HAND)) as archive:
+        arrays = dict(archive)
+    np.savez(tmp_path / "thick.npz", **{**arrays, "v_template": 1.1 * arrays["v_template"]})
+    for hand, name in (("none", "the free hand"), (tmp_path / "thick.npz", "another hand model")):
+        out = tmp_path / "a.onnx"
+        keys = [f"weights={tiny_reconstructor}", f"out={out}", f"hand_model={hand}"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it was trained with the free hand
+            assert main(["reconstruct", "export", *keys]) == 0
+        capsys.readouterr()
+        assert main(["weights", "info", f"file={out}"]) == 0
+        told = capsys.readouterr().out
+        assert "kind: exported reconstructor" in told and f"hand: {name}" in told
 
 
 @pytest.mark.parametrize("ending", [".onnx", ".xml"])

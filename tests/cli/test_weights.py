@@ -27,7 +27,7 @@ def test_info_of_networks(
     assert main(["weights", "info", f"file={tiny_reconstructor}"]) == 0
     output = capsys.readouterr().out
     assert "kind: reconstructor" in output and "dim=32" in output and "steps: 0" in output
-    assert sha256(tiny_reconstructor) in output
+    assert sha256(tiny_reconstructor) in output and "trained with: the free hand" in output
     assert main(["weights", "info", f"file={tiny_detector}"]) == 0
     output = capsys.readouterr().out
     assert "kind: detector (PoseModel)" in output and "classes: left, right" in output
@@ -36,12 +36,14 @@ def test_info_of_networks(
 def test_info_of_what_is_no_weight_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.bmp").write_bytes(b"BM")
     assert main(["weights", "info", f"file={tmp_path / 'a.bmp'}"]) == 0
-    assert "kind: unknown; only .safetensors, .pt and .npz files" in capsys.readouterr().out
+    assert "kind: unknown; only .safetensors, .pt, .onnx, .xml and" in capsys.readouterr().out
 
 
 def test_info_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "info", f"file={tmp_path / 'gone.pt'}"]) == 2
     assert "gone.pt does not exist" in capsys.readouterr().err
+    assert main(["weights", "info", f"file={tmp_path}"]) == 2
+    assert "is a folder; give a file" in capsys.readouterr().err
     (tmp_path / "bad.npz").write_bytes(b"nothing")
     assert main(["weights", "info", f"file={tmp_path / 'bad.npz'}"]) == 2
     assert "bad.npz is damaged" in capsys.readouterr().err
@@ -94,6 +96,8 @@ def test_the_body_of_a_detector_starts_a_reconstructor(
     network = HandNetwork(NetworkConfig(stem="yolo11n", image_size=64, depth=0, visible=1.0),
                           load_hand_model())  # fmt: skip
     assert not initialise_stem(network, out).left
+    assert main(["weights", "info", f"file={out}"]) == 0
+    assert "kind: tensors without a network" in capsys.readouterr().out
     first = torch.load(out, weights_only=True)["model.0.conv.weight"]
     assert first.dtype is torch.float32
     torch.testing.assert_close(network.trunk.stem.body.model[0].conv.weight.detach(), first)

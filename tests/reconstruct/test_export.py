@@ -17,7 +17,8 @@ import torch
 from wilor_yolo.crops import IMAGE_MEAN, crop_geometry, crop_hands, normalise
 from wilor_yolo.errors import HandError, WeightsError
 from wilor_yolo.mano.files import load_hand_model
-from wilor_yolo.reconstruct.checkpoints import save_network
+from wilor_yolo.mano.layer import HandLayer
+from wilor_yolo.reconstruct.checkpoints import hand_marks, same_hand, save_network
 from wilor_yolo.reconstruct.config import NetworkConfig
 from wilor_yolo.reconstruct.export import FORMAT, export_network
 from wilor_yolo.reconstruct.exported import load_exported
@@ -219,6 +220,7 @@ def test_metadata(network, files):
     onnx.checker.check_model(str(files["onnx"]))
     for path in files.values():
         exported = load_exported(path)
+        assert same_hand(exported.hand_marks, hand_marks(HandLayer.free()))
         assert exported.config == network.config
         assert exported.info == {"steps": 7, "seed": 3}
         assert np.array_equal(exported.faces, network.hand.faces.numpy())

@@ -107,7 +107,8 @@ def _info(args: list[str]) -> int:
         files = [or_shipped(options.file)]
     for path in files:
         if not path.is_file():
-            raise WeightsError(f"{path} does not exist; check the path.")
+            what = "is a folder; give a file" if path.is_dir() else "does not exist; check the path"
+            raise WeightsError(f"{path} {what}.")
         console.print(f"[bold]{path}[/bold]", soft_wrap=True)
         facts = {"size": f"{path.stat().st_size / 1e6:.2f} MB", "sha256": sha256(path)}
         for name, value in {**facts, **_facts(path)}.items():
@@ -118,7 +119,7 @@ def _info(args: list[str]) -> int:
 def _facts(path: Path) -> dict[str, object]:
     """What a file says of itself."""
     if path.suffix == ".safetensors":
-        from ..reconstruct.checkpoints import load_network, read_info
+        from ..reconstruct.checkpoints import load_network, read_info, read_trained_with
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another hand: nothing is posed here
@@ -129,13 +130,31 @@ def _facts(path: Path) -> dict[str, object]:
             "kind": "reconstructor",
             "parameters": f"{count / 1e6:.2f} million",
             "network": config,
+            "trained with": _hand_name(read_trained_with(path)),
             **read_info(path),
+        }
+    if path.suffix in (".onnx", ".xml"):
+        from ..reconstruct.exported import load_exported
+
+        try:
+            exported = load_exported(path)
+        except WeightsError as error:  # a detector, say
+            return {"kind": f"unknown: {error}"}
+        config = ", ".join(f"{k}={v}" for k, v in exported.config.to_dict().items())
+        return {
+            "kind": "exported reconstructor",
+            "network": config,
+            "hand": _hand_name(exported.hand_marks),
+            **exported.info,
         }
     if path.suffix == ".pt":
         from ..detect.restricted import read_restricted
 
         checkpoint = read_restricted(path)
         model: Any = checkpoint.get("ema") or checkpoint.get("model")
+        if model is None:  # what `convert` makes for init=
+            count = sum(value.numel() for value in checkpoint.values() if hasattr(value, "numel"))
+            return {"kind": "tensors without a network", "numbers": f"{count / 1e6:.2f} million"}
         count = sum(tensor.numel() for tensor in model.parameters())
         return {
             "kind": f"detector ({type(model).__name__})",
@@ -154,7 +173,17 @@ def _facts(path: Path) -> dict[str, object]:
         except NPZ_ERRORS as error:
             raise WeightsError(f"{path} is damaged or no .npz file: {error}.") from None
         return {"kind": "arrays", "names": arrays}
-    return {"kind": "unknown; only .safetensors, .pt and .npz files are looked into"}
+    return {"kind": "unknown; only .safetensors, .pt, .onnx, .xml and .npz files are looked into"}
+
+
+def _hand_name(marks: str | None) -> str:
+    from ..mano.layer import HandLayer
+    from ..reconstruct.checkpoints import hand_marks, same_hand
+
+    if marks is None:
+        return "a hand model the file does not name"
+    free = same_hand(marks, hand_marks(HandLayer.free()))
+    return "the free hand" if free else f"another hand model ({marks})"
 
 
 def _convert(args: list[str]) -> int:

@@ -23,7 +23,14 @@ from ..whole_files import write_bytes
 from .config import NetworkConfig
 from .network import HandNetwork
 
-__all__ = ["hand_marks", "load_network", "read_info", "same_hand", "save_network"]
+__all__ = [
+    "hand_marks",
+    "load_network",
+    "read_info",
+    "read_trained_with",
+    "same_hand",
+    "save_network",
+]
 
 FORMAT = "wilor_yolo.reconstructor/1"
 
@@ -114,6 +121,15 @@ def read_info(path: str | Path) -> dict[str, str | int | float]:
         WeightsError: as :func:`load_network`.
     """
     return json.loads(_metadata(Path(path))["info"])
+
+
+def read_trained_with(path: str | Path) -> str | None:
+    """The :func:`hand_marks` of the hand a network was trained with; None if the file has none.
+
+    Raises:
+        WeightsError: as :func:`load_network`.
+    """
+    return _metadata(Path(path)).get("hand")
 
 
 def _read(path: Path) -> tuple[NetworkConfig, dict[str, torch.Tensor], str | None]:

@@ -1,7 +1,7 @@
 """Write a whole reconstructor as ONNX or OpenVINO: crops in; parameters, vertices, joints out.
 
 The traced graph holds everything `HandNetwork` does, hand model and refinement included, with the
-number of hands left open. What else is needed to use it (crop size, box scale, frames, faces)
+number of hands left open. What else is needed to use it (crop size, box scale, frames, which hand)
 travels in the file's own metadata; docs/reconstructor.md lists the keys. :mod:`.exported` reads
 both formats back.
 """
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ..crops import IMAGE_MEAN, IMAGE_STD
 from ..errors import HandError, WeightsError
+from .checkpoints import hand_marks
 from .network import CoarseHand, HandNetwork, NetworkOutput
 
 __all__ = [
@@ -209,5 +210,6 @@ def _metadata(network: HandNetwork, info: Mapping[str, str | int | float] | None
         "info": json.dumps(dict(info or {})),
         "mean": json.dumps([round(float(x), 6) for x in IMAGE_MEAN]),
         "std": json.dumps([round(float(x), 6) for x in IMAGE_STD]),
+        "hand": hand_marks(network.hand),
         "faces": json.dumps(network.hand.faces.tolist(), separators=(",", ":")),
     }

@@ -27,6 +27,7 @@ class ExportedNetwork:
     Attributes:
         config: what the network inside is made of.
         faces: (F, 3) int32 triangles of the hand inside.
+        hand_marks: which hand that is, for :func:`.checkpoints.same_hand`; None in older files.
         info: provenance.
         backend: ``"onnx"`` or ``"openvino"``.
     """
@@ -47,6 +48,7 @@ class ExportedNetwork:
             self.config = NetworkConfig.from_dict(json.loads(metadata["config"]))
             self.faces = np.asarray(json.loads(metadata["faces"]), np.int32).reshape(-1, 3)
             self.info: dict[str, Any] = json.loads(metadata["info"])
+            self.hand_marks = metadata.get("hand")
         except (KeyError, ValueError, HandError) as error:
             raise WeightsError(f"{source} lacks what its use needs ({error}).") from None
         self.backend = backend
@@ -122,7 +124,7 @@ def _onnx_runtime(path: Path) -> ExportedNetwork:
 def _openvino(model: Any, source: str) -> ExportedNetwork:
     openvino = import_openvino()
     metadata = {}
-    for key in ("format", "config", "info", "faces"):
+    for key in ("format", "config", "info", "hand", "faces"):
         for place in (["wilor_yolo", key], ["framework", key]):  # the second: read from .onnx
             if model.has_rt_info(place):
                 metadata[key] = model.get_rt_info(place).astype(str)
