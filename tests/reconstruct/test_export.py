@@ -280,6 +280,7 @@ def test_wrong_arguments_are_refused(network, files, tmp_path, monkeypatch):
     )  # as if there were a GPU
     with pytest.raises(HandError, match="run on the CPU"):
         HandReconstructor(files["onnx"], device="cuda:0")
+    assert HandReconstructor(files["onnx"], device="auto").device.type == "cpu"
     with pytest.raises(WeightsError, match="heads="):
         HandReconstructor(files["onnx"], heads=4)
     with pytest.raises(HandError, match="exported already"):

@@ -138,16 +138,14 @@ def run(args: list[str]) -> int:
 
     import torch
 
-    from ..devices import torch_device
     from ..pipeline import HandPipeline
 
-    device = torch_device(options.device)
     pipeline = HandPipeline(
         options.detector,
         options.reconstructor,
         hand_model=options.hand_model,
         reconstructor_backend=options.reconstructor_backend,
-        device=device,
+        device=options.device,
         imgsz=options.imgsz,
     )
     speed = measure_chain(
@@ -156,11 +154,11 @@ def run(args: list[str]) -> int:
         image,
         imgsz=pipeline.imgsz,
         rounds=options.rounds,
-        device=device,
+        device=pipeline.device,
     )
     height, width = image.shape[:2]
     print(f"{path.name}, {width}x{height} px, {speed.hands} hands, detector at {pipeline.imgsz} px")
-    print(f"device         {device}, {torch.get_num_threads()} CPU threads")
+    print(f"device         {pipeline.device}, {torch.get_num_threads()} CPU threads")
     print(f"detect         {speed.detect:8.1f} ms")
     print(f"reconstruct    {speed.reconstruct:8.1f} ms, {pipeline.reconstructor.backend}")
     print(f"CPU time       {speed.cpu:8.1f} ms, all threads")

@@ -13,7 +13,6 @@ __all__ = ["make_pipeline"]
 
 def make_pipeline(options: PredictOptions) -> HandPipeline:
     """Load detector and reconstructor."""
-    from ..devices import torch_device
     from ..pipeline import HandPipeline
 
     return HandPipeline(
@@ -22,7 +21,7 @@ def make_pipeline(options: PredictOptions) -> HandPipeline:
         hand_model=options.hand_model,
         reconstructor_backend=options.reconstructor_backend,
         hand_length=options.hand_length,
-        device=torch_device(options.device),
+        device=options.device,
         conf=options.conf,
         imgsz=options.imgsz,
         iou=options.iou,

@@ -79,14 +79,13 @@ def run(args: list[str]) -> int:
 
 def _reconstruction(args: Sequence[str]) -> int:
     options = read_keys(ReconstructionOptions, args, "evaluate reconstruction")
-    from ..devices import torch_device
     from ..evaluate.reconstruction import evaluate_pictures, evaluate_shards
     from ..reconstruct.predictor import HandReconstructor
 
     reconstructor = HandReconstructor(
         options.reconstructor,
         hand_model=options.hand_model,
-        device=torch_device(options.device),
+        device=options.device,
     )
     if (Path(options.data) / "labels.jsonl").is_file():
         with progress("pictures") as report:
@@ -100,7 +99,6 @@ def _reconstruction(args: Sequence[str]) -> int:
 
 def _chain(args: Sequence[str]) -> int:
     options = read_keys(ChainOptions, args, "evaluate chain")
-    from ..devices import torch_device
     from ..evaluate.chain import evaluate_chain
     from ..pipeline import HandPipeline
 
@@ -108,7 +106,7 @@ def _chain(args: Sequence[str]) -> int:
         options.detector,
         options.reconstructor,
         hand_model=options.hand_model,
-        device=torch_device(options.device),
+        device=options.device,
         imgsz=options.imgsz,
     )
     with progress("pictures") as report:

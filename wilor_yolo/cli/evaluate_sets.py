@@ -191,13 +191,12 @@ def _run(
 
 
 def _reconstructor(options: FreihandOptions | Ho3dOptions | HintOptions) -> HandReconstructor:
-    from ..devices import torch_device
     from ..reconstruct.predictor import HandReconstructor
 
     return HandReconstructor(
         options.reconstructor,
         hand_model=options.hand_model,
-        device=torch_device(options.device),
+        device=options.device,
         heads=options.heads,
     )
 

@@ -47,7 +47,8 @@ class HandReconstructor:
             :meth:`export` wrote (`.onnx`, OpenVINO's `.xml`); the shipped weights by default.
         hand_model: a MANO `.pkl` or `.npz` to pose instead of the free hand, or instead of the
             buffers inside a released checkpoint.
-        device: torch device, such as ``"cpu"``, ``"cuda:0"``, ``0`` or ``"auto"``.
+        device: torch device, such as ``"cpu"``, ``"cuda:0"``, ``0`` or ``"auto"``; of exported
+            networks the CPU, which is also their ``"auto"``.
         heads: attention heads of a released checkpoint, which stand in no tensor shape; 16 if
             not given.
         preprocess: ``"fast"``, or ``"released"`` for the crops of the released code, number for
@@ -84,7 +85,11 @@ class HandReconstructor:
         if backend not in (None, *BACKENDS):
             raise HandError(f"backend={backend!r} is unknown; use one of {', '.join(BACKENDS)}.")
         self.weights = shipped(RECONSTRUCTOR) if weights is None else or_shipped(weights)
-        self.device = torch.device(torch_device(device))
+        on_cpu = is_exported(self.weights) or backend not in (None, "torch")
+        wanted = "cpu" if on_cpu and device == "auto" else torch_device(device)
+        if on_cpu and wanted != "cpu":
+            raise HandError(f"exported networks run on the CPU; device={wanted} needs torch.")
+        self.device = torch.device(wanted)
         self.network = self._load(heads, hand_model, backend)
         side = self.network.config.image_size
         if preprocess == "released" and side != RELEASED_SIZE:
@@ -101,10 +106,7 @@ class HandReconstructor:
         released = self.weights.suffix in (".ckpt", ".pth", ".pt")
         if heads is not None and not released:
             raise WeightsError("heads= belongs to released .ckpt files; others name their own.")
-        exported = is_exported(self.weights)
-        if self.device.type != "cpu" and (exported or backend not in (None, "torch")):
-            raise HandError(f"exported networks run on the CPU; device={self.device} needs torch.")
-        if exported:
+        if is_exported(self.weights):
             if hand_model is not None:
                 raise HandError("the hand is part of an exported file; export with hand_model=.")
             return load_exported(self.weights, backend)
