@@ -200,10 +200,11 @@ def test_a_stream_of_ones_own_frames(pipeline: HandPipeline, painter: Any) -> No
         next(pipeline.stream(3.5))  # type: ignore[arg-type]
 
 
-def test_an_unknown_tracker_is_named(pipeline: HandPipeline, painter: Any) -> None:
+@pytest.mark.parametrize("tracker", ["nope.yaml", "bytetrack", "README.md"])
+def test_an_unknown_tracker_is_named(pipeline: HandPipeline, painter: Any, tracker: str) -> None:
     pytest.importorskip("lap")
-    with pytest.raises(HandError, match=r"tracker=nope\.yaml"):
-        next(pipeline.stream([painter([])], track=True, tracker="nope.yaml"))
+    with pytest.raises(HandError, match=rf"tracker={tracker} is no .*bytetrack\.yaml"):
+        next(pipeline.stream([painter([])], track=True, tracker=tracker))
 
 
 @pytest.mark.parametrize(

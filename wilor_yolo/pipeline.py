@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from . import devices
+from .detect.stock_files import require_tracker
 from .detect.working_point import CONFIDENCE, IOU
 from .errors import HandError
 from .hands import Hands
@@ -201,7 +202,7 @@ class HandPipeline:
             raise HandError("tracking needs lap; install wilor_yolo[track] or switch it off.")
         follow = can_track() if track is None else track
         if follow:
-            _check_tracker(tracker)
+            require_tracker(tracker)
         vote = SideVote()
         if follow:
             _last_tracked[self.detector] = vote
@@ -345,18 +346,6 @@ def _picture(source: _Picture) -> np.ndarray:
             "cv2.cvtColor makes one of grey (COLOR_GRAY2BGR) or of four channels (COLOR_BGRA2BGR)."
         )
     return np.ascontiguousarray(source)
-
-
-def _check_tracker(tracker: str) -> None:
-    from ultralytics.utils.checks import check_yaml
-
-    try:
-        check_yaml(tracker)
-    except FileNotFoundError:
-        raise HandError(
-            f"tracker={tracker}: there is no such file; bytetrack.yaml and botsort.yaml come with "
-            "Ultralytics."
-        ) from None
 
 
 def _is_pil(source: Any) -> bool:

@@ -313,7 +313,7 @@ def test_batches_are_bounded(
         (["hand_model=gone.pkl"], "hand_model=gone.pkl does not exist; check the path."),
         (
             ["tracker=gone.yaml"],
-            "tracker=gone.yaml does not exist; give bytetrack.yaml, botsort.yaml or the path of",
+            "tracker=gone.yaml is no .yaml file that is there; give the path of your own, or one",
         ),
         (["device=cuda:7"], "use device=cpu."),
         (["device=quantum"], "device=quantum is not there; use cpu, cuda:0, mps or auto."),

@@ -6,9 +6,10 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from ..detect.stock_files import ultralytics_folder
 from ..errors import HandError
 from .keys import describe_keys, read_keys
-from .predict_options import PredictOptions, ultralytics_folder
+from .predict_options import PredictOptions
 
 __all__ = ["HELP", "bundled_picture", "run"]
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..detect.stock_files import require_tracker
 from ..detect.working_point import CONFIDENCE, IOU
 from ..errors import HandError
 from ..weights_dir import or_shipped
 from .keys import choice, choices, key, maybe, number, numbers, text, whole, yes_no
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
-__all__ = ["PredictOptions", "ultralytics_folder"]
+__all__ = ["PredictOptions"]
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,7 @@ class PredictOptions:
             path = getattr(self, name)
             if path is not None and not or_shipped(path).exists():
                 raise HandError(f"{name}={path} does not exist; check the path.")
-        own = ultralytics_folder() / "cfg" / "trackers" / self.tracker
-        if not Path(self.tracker).is_file() and not own.is_file():
-            raise HandError(
-                f"tracker={self.tracker} does not exist; give bytetrack.yaml, botsort.yaml or the "
-                "path of your own."
-            )
+        require_tracker(self.tracker)
 
     def intrinsics(self, width: int, height: int, path: Path | None = None) -> np.ndarray:
         """K (3, 3) for a picture of that size, px; `path` is asked for its EXIF data."""
@@ -136,13 +133,3 @@ class PredictOptions:
     def writes(self) -> bool:
         """Whether anything is to be written (`save_mesh` counts for pictures, its default)."""
         return self.save or self.save_json or self.save_mesh is not False
-
-
-def ultralytics_folder() -> Path:
-    """Where the package ultralytics lies; found without importing it."""
-    from importlib.util import find_spec
-
-    spec = find_spec("ultralytics")
-    if spec is None or not spec.submodule_search_locations:
-        raise HandError("the package ultralytics is missing: pip install ultralytics")
-    return Path(spec.submodule_search_locations[0])
