@@ -381,15 +381,22 @@ def test_show_without_a_display_ends_before_the_run(
     assert not blobs and not Path("runs").exists()
 
 
-def test_show_opens_a_window(predict: Any, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_opens_a_window(
+    predict: Any, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     shown = []
     monkeypatch.setattr("wilor_yolo.cli.pictures.check_display", lambda: None)
     monkeypatch.setattr(cv2, "imshow", lambda name, image: shown.append(image.shape))
     monkeypatch.setattr(cv2, "waitKey", lambda delay: ord("x"))
     assert predict(f"source={photo}", "show") == 0
     assert shown == [(240, 320, 3)]
-    monkeypatch.setattr(cv2, "waitKey", lambda delay: ord("q"))
-    assert predict(f"source={photo}", "show") == 130
+    Path("list.txt").write_text(f"{photo}\n{photo}\n")
+    keys = iter([ord("x"), ord("x"), ord("q")])
+    monkeypatch.setattr(cv2, "waitKey", lambda delay: next(keys))
+    for pictures in (2, 1):  # q ends a run as the last picture does
+        capsys.readouterr()
+        assert predict("source=list.txt", "show") == 0
+        assert f"\n{pictures} picture" in capsys.readouterr().out
 
 
 # --- videos ---------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ class _Tally:
     rows: list[tuple[str, Hands, int]]  # picture, its hands, which of them
     without: list[str]
     failed: list[str]
+    read: int = 0
     hands: int = 0
 
 
@@ -91,6 +92,7 @@ def predict_pictures(
         errors.print(f"wilor-yolo: {error}", style="red", markup=False, soft_wrap=True)
 
     for path, hands in run_pictures(pipeline, paths, options, folder, fail, alone):
+        tally.read += 1
         tally.hands += len(hands)
         tally.rows += [(path.name, hands, i) for i in range(len(hands)) if _room(tally)]
         if not len(hands):
@@ -116,7 +118,8 @@ def run_pictures(
         alone: there is one picture: its JSON file is `hands.json`, not `STEM.hands.json`.
 
     Yields:
-        A picture and its hands, when all is written; the JSON file last.
+        A picture and its hands, when all is written; the JSON file last. None after the one whose
+        window the user closed.
     """
     annotate = annotator(options.draw)
     for batch in _batches(jobs, fail):
@@ -127,11 +130,13 @@ def run_pictures(
         for picture, found in zip(batch, pipeline([p.image for p in batch], K), strict=True):
             hands = replace(found, source=str(picture.path))
             try:
-                _write(picture, hands, options, folder, annotate, alone)
+                more = _write(picture, hands, options, folder, annotate, alone)
             except ImageError as error:
                 fail(picture.path, error)
                 continue
             yield picture.path, hands
+            if not more:
+                return
 
 
 def annotator(draw: Sequence[str]) -> Callable[[np.ndarray, Hands], np.ndarray]:
@@ -234,7 +239,8 @@ def _write(
     folder: Path | None,
     annotate: Callable[[np.ndarray, Hands], np.ndarray],
     alone: bool,
-) -> None:
+) -> bool:
+    """Write, and show; False when the user closed the window."""
     drawn = annotate(picture.image, hands) if options.save or options.show else None
     if folder is not None:
         if options.save and drawn is not None:
@@ -245,8 +251,7 @@ def _write(
             save_glb(hands, folder / f"{picture.stem}.glb")
         if options.save_json:
             hands.to_json(folder / ("hands.json" if alone else f"{picture.stem}.hands.json"))
-    if options.show and drawn is not None and not show_picture(drawn, 0):
-        raise KeyboardInterrupt
+    return not options.show or drawn is None or show_picture(drawn, 0)
 
 
 def _room(tally: _Tally) -> bool:
@@ -262,7 +267,7 @@ def _tell(tally: _Tally, count: int, folder: Path | None, bundled: bool) -> None
     if tally.without:
         console.print(f"No hand found in {_names(tally.without)}.", highlight=False)
     if count > 1:
-        read = counted(count - len(tally.failed), "picture")
+        read = counted(tally.read, "picture")
         console.print(f"{read}, {counted(tally.hands, 'hand')}.", highlight=False)
     if folder is not None and _holds_files(folder):
         console.print(f"Written to {folder}", highlight=False, soft_wrap=True)

@@ -81,7 +81,9 @@ class PredictOptions:
     save_mesh: bool | None = key(
         None, yes_no, "write a .glb scene a picture or frame", "True; False for videos"
     )
-    show: bool = key(False, yes_no, "open a window; q closes it")
+    show: bool = key(
+        False, yes_no, "open a window; q ends the run, any other key shows the next picture"
+    )
     stride: int = key(1, whole(1), "videos: take every n-th frame")
     max_frames: int | None = key(None, maybe(whole(1)), "videos: stop after that many frames")
     track: str = key(
