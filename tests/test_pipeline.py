@@ -88,6 +88,19 @@ def test_settings_reach_the_detector(blobs: Any, painter: Any, tiny_reconstructo
     HandPipeline(None, tiny_reconstructor, conf=0.42, imgsz=256, iou=0.6)(painter([]))
     settings = blobs[0].seen[0][1]
     assert (settings["conf"], settings["imgsz"], settings["iou"]) == (0.42, 256, 0.6)
+    numpys = {"conf": np.float32(0.5), "iou": np.float32(0.5), "imgsz": np.int64(320)}
+    HandPipeline(None, tiny_reconstructor, **numpys)(painter([]))
+    settings = blobs[1].seen[0][1]
+    assert {name: type(settings[name]) for name in numpys} == {
+        "conf": float,
+        "iou": float,
+        "imgsz": int,
+    }
+
+
+def test_a_video_is_no_picture(pipeline: HandPipeline) -> None:
+    with pytest.raises(HandError, match=r"clip\.MP4 is a video; .*\.stream"):
+        pipeline("clip.MP4")
 
 
 def test_pictures_are_looked_at_in_the_size_the_detector_was_trained_at(

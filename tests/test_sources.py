@@ -69,6 +69,13 @@ def test_list_is_relative_to_itself(
         folder / "a.PNG",
         folder / "b.jpg",
     ]
+    listing.write_text("b.jpg\nclip.mp4\n", encoding="utf-8")
+    found = find_source(listing)
+    assert isinstance(found, Pictures)
+    assert [path.name for path in found.paths] == ["b.jpg"] and found.videos == 1
+    listing.write_text("clip.mp4\n", encoding="utf-8")
+    with pytest.raises(ImageError, match=r"list\.txt: no pictures, but videos \(1\)"):
+        find_source(listing)
     listing.write_text("# nothing\n", encoding="utf-8")
     with pytest.raises(ImageError, match=r"list\.txt lists no pictures"):
         find_source(listing)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import islice
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from time import monotonic
@@ -23,7 +24,14 @@ from .errors import HandError
 from .hands import Hands
 from .images import read_image
 from .skeleton import LEFT, RIGHT
-from .sources import Frame, Pictures, find_source, read_frames, require_stride
+from .sources import (
+    VIDEO_SUFFIXES,
+    Frame,
+    Pictures,
+    find_source,
+    read_frames,
+    require_stride,
+)
 
 if TYPE_CHECKING:
     from .detect.model import HandDetector
@@ -109,16 +117,16 @@ class HandPipeline:
         if not hasattr(detector, "image_size"):
             raise HandError(f"detector is a {type(detector).__name__}; give a HandDetector(path).")
         for name, value in (("conf", conf), ("iou", iou)):
-            if not (isinstance(value, (int, float)) and 0 <= value <= 1):
+            if not (isinstance(value, Real) and 0 <= value <= 1):
                 raise HandError(f"{name} is a number from 0 to 1, not {value!r}.")
-        if imgsz is not None and not (isinstance(imgsz, int) and imgsz > 0):
+        if imgsz is not None and not (isinstance(imgsz, Integral) and imgsz > 0):
             raise HandError(f"imgsz is a whole number of px, not {imgsz!r}.")
         self.detector = detector
         self.reconstructor = reconstructor
         self.hand_length = hand_length
-        self.conf = conf
-        self.imgsz = detector.image_size if imgsz is None else imgsz
-        self.iou = iou
+        # Ultralytics takes Python's own numbers only.
+        self.conf, self.iou = float(conf), float(iou)
+        self.imgsz = detector.image_size if imgsz is None else int(imgsz)
         self.device = torch_device
 
     @overload  # a str is a Sequence too, of what no picture is
@@ -144,7 +152,7 @@ class HandPipeline:
 
         Raises:
             ImageError: a picture cannot be read.
-            HandError: wrong array or `K`.
+            HandError: wrong array or `K`, or a video.
         """
         if isinstance(source, (str, Path, np.ndarray)) or _is_pil(source):
             return self._run([source], None if K is None else [np.asarray(K)])[0]
@@ -332,6 +340,8 @@ _last_tracked: WeakKeyDictionary[Any, SideVote] = WeakKeyDictionary()
 
 def _picture(source: _Picture) -> np.ndarray:
     if isinstance(source, (str, PathLike)):
+        if Path(source).suffix.lower() in VIDEO_SUFFIXES:
+            raise HandError(f"{source} is a video; its frames come from HandPipeline.stream.")
         return read_image(Path(source))
     if _is_pil(source):
         from PIL import ImageOps

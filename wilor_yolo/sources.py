@@ -55,7 +55,7 @@ class Pictures:
     Attributes:
         paths: at least one path; a path a user named may turn out to be no picture.
         name: what to call them in messages.
-        videos: how many videos were found beside them and are left out.
+        videos: how many videos were found among them and are left out.
     """
 
     paths: tuple[Path, ...]
@@ -131,7 +131,11 @@ def find_source(source: str | Path | int) -> Pictures | Video:
         return pictures
     if path.is_file():
         if path.suffix.lower() == ".txt":
-            return Pictures(read_list(path), str(path))
+            paths = read_list(path)
+            named = tuple(p for p in paths if p.suffix.lower() not in VIDEO_SUFFIXES)
+            if not named:
+                raise _only_videos(str(path), len(paths))
+            return Pictures(named, str(path), len(paths) - len(named))
         if path.suffix.lower() in VIDEO_SUFFIXES:
             return open_video(path)
         return Pictures((path,), str(path))
@@ -250,11 +254,15 @@ def _pictures_among(paths: Sequence[Path], name: str) -> Pictures | None:
     pictures = tuple(path for path in paths if _has_suffix(path, PICTURE_SUFFIXES))
     videos = sum(_has_suffix(path, VIDEO_SUFFIXES) for path in paths)
     if videos and not pictures:
-        raise ImageError(
-            f"{name}: no pictures, but videos ({videos}); give one by name, or engine=local to "
-            "take all."
-        )
+        raise _only_videos(name, videos)
     return Pictures(pictures, name, videos) if pictures else None
+
+
+def _only_videos(name: str, videos: int) -> ImageError:
+    return ImageError(
+        f"{name}: no pictures, but videos ({videos}); give one by name, or engine=local to take "
+        "all."
+    )
 
 
 def _has_suffix(path: Path, suffixes: frozenset[str]) -> bool:
