@@ -228,6 +228,12 @@ def test_damaged_files(content: bytes, tmp_path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_tensors_without_a_network(tmp_path) -> None:
+    torch.save({"model.0.conv.weight": torch.zeros(2)}, tmp_path / "body.pt")
+    with pytest.raises(WeightsError, match=r"body\.pt holds tensors without a network"):
+        HandDetector(tmp_path / "body.pt")
+
+
 def test_missing_files(tmp_path) -> None:
     with pytest.raises(WeightsError, match=r"there is no .*nowhere\.pt"):
         HandDetector(tmp_path / "nowhere.pt")
@@ -303,6 +309,14 @@ def test_tune_is_refused(toy_set, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(HandError, match=r"compare values with train\(\)") as caught:
         HandDetector("yolo11n-hand-pose.yaml").tune(data=str(toy_set.yaml), iterations=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_benchmark_is_refused(tiny_detector, monkeypatch, tmp_path) -> None:
+    """It would ask for COCO's pictures, and suppress left and right apart."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HandError, match=r"hand-sample\.yaml") as caught:
+        HandDetector(tiny_detector).benchmark(format="onnx", imgsz=64)
     assert "\n" not in str(caught.value)
 
 

@@ -34,7 +34,7 @@ _ONE_BOX_A_HAND = {"agnostic_nms": True, "iou": IOU}
 
 
 class HandDetector(YOLO):
-    """Boxes, sides and 21 keypoints of hands; used as an Ultralytics YOLO, without `tune`.
+    """Boxes, sides and 21 keypoints of hands; an Ultralytics YOLO without `tune` and `benchmark`.
 
     Class 0 is a left hand, 1 a right hand. One hand never comes out twice, once a side, unless
     `agnostic_nms=False` is given. Of boxes that overlap by more than `iou=0.5` predicting, tracking
@@ -165,6 +165,21 @@ class HandDetector(YOLO):
         raise HandError(
             "tune would run Ultralytics' own trainer; compare values with train() in a loop, "
             "or with the rows of `wilor-yolo detect ablate grid=`"
+        )
+
+    def benchmark(self, *args: Any, **settings: Any) -> NoReturn:  # type: ignore[override]
+        """Not for hands: Ultralytics would measure exported files with its own validation.
+
+        That suppresses left and right hands side by side and unpickles label caches; without
+        `data` it asks for COCO's.
+
+        Raises:
+            HandError: always.
+        """
+        raise HandError(
+            "benchmark would measure files with Ultralytics' own validation; do it format by "
+            'format: HandDetector(detector.export(format="onnx")).val(data="hand-sample.yaml"), '
+            "or `wilor-yolo bench detector=FILE` for the speed"
         )
 
     def predict(  # type: ignore[override]  # without the predictor's class
@@ -337,10 +352,14 @@ def _is_exported(path: Path) -> bool:
 
 
 def _refuse_code(path: Path) -> None:
-    """Raise WeightsError unless the restricted loader reads the checkpoint `path`.
+    """Raise WeightsError unless the restricted loader finds a network in the checkpoint `path`.
 
     Ultralytics looks at its environment variable once, when it is imported, possibly before this
     package; so the file is read here first.
     """
     if os.environ.get("ULTRALYTICS_SAFE_LOAD", "1").lower() not in {"0", "false"}:
-        read_restricted(path)
+        checkpoint = read_restricted(path)
+        if checkpoint.get("ema") is None and checkpoint.get("model") is None:
+            raise WeightsError(
+                f"{path} holds tensors without a network; give a detector's own .pt file"
+            )
