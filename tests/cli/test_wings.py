@@ -114,6 +114,9 @@ def test_reconstruct_val(
     assert main([*command, "samples=4", "batch=3"]) == 0
     output = capsys.readouterr().out
     assert "4 samples" in output and "toy                  n=4" in output
+    shipped = ["weights=reconstructor-s.safetensors", "samples=1"]  # by its bare name, as elsewhere
+    assert main(["reconstruct", "val", f"data={tmp_path}", *shipped]) == 0
+    assert "1 samples" in capsys.readouterr().out
 
 
 def test_evaluate_detection(

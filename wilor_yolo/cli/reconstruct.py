@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import HandError
@@ -125,15 +124,15 @@ def _yaml_pairs(args: Sequence[str]) -> dict[str, Any]:
 
 def _val(args: Sequence[str]) -> int:
     options = read_keys(ValOptions, args, "reconstruct val")
-    from ..mano.files import load_hand_model
-    from ..reconstruct.checkpoints import load_network
+    from ..reconstruct.exported import ExportedNetwork
     from ..reconstruct.mixing import DataGroup, SampleStore
+    from ..reconstruct.predictor import HandReconstructor
     from ..reconstruct.validation import validate
-    from ..weights_dir import RECONSTRUCTOR, shipped
 
-    path = shipped(RECONSTRUCTOR) if options.weights is None else Path(options.weights)
-    model = None if options.hand_model is None else load_hand_model(options.hand_model)
-    network = load_network(path, model)
+    reconstructor = HandReconstructor(options.weights, hand_model=options.hand_model)
+    path, network = reconstructor.weights, reconstructor.network
+    if isinstance(network, ExportedNetwork):
+        raise HandError(f"{path} is an exported file; val looks inside: give its torch weights.")
     store = SampleStore([DataGroup(options.data)], limit=options.samples)
     print(f"{path}, {len(store)} samples of {options.data}")
     for source, errors in validate(network, store.samples(), options.batch).items():
