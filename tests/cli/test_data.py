@@ -59,6 +59,14 @@ def test_check_shards(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 shards, hash " in output and output.endswith("no faults\n")
 
 
+@pytest.mark.parametrize("key", ["sheet=a.jpg", "sides=mediapipe"])
+def test_check_of_shards_passes_over_no_key(
+    shards: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    assert main(["data", "check", f"source={shards}", key]) == 2
+    assert "= is for a data YAML" in capsys.readouterr().err
+
+
 def test_check_finds_a_torn_shard(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torn = sorted(shards.glob("*.tar"))[1]
     torn.write_bytes(torn.read_bytes()[:3000])
@@ -181,6 +189,19 @@ def test_sheet(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     # Samples 0, 2, 4, 6; those at even places are drawn without labels.
     assert sheet[32, 32].tolist() == [0, 0, 0]
     assert np.allclose(sheet[96, 32], 20, atol=3)
+
+
+def test_a_sheet_is_what_its_name_says(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sheet.PNG"
+    assert main(["data", "sheet", f"source={shards}", f"out={out}", "count=1"]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    for name in ("sheet.pdf", "sheet"):
+        capsys.readouterr()
+        keys = [f"source={shards}", f"out={tmp_path / name}", "count=1"]
+        assert main(["data", "sheet", *keys]) == 2
+        assert f"{name} is no name of a picture; let it end in" in capsys.readouterr().err
 
 
 def test_a_sheet_reaches_to_the_end(shards: Path, tmp_path: Path) -> None:

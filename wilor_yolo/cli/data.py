@@ -128,6 +128,9 @@ def _check(args: Sequence[str]) -> int:
     options = read_keys(CheckOptions, args, "data check")
     if _is_yaml(options.source):
         return _check_yaml(options)
+    for name in ("sheet", "sides"):
+        if getattr(options, name) is not None:
+            raise HandError(f"{name}= is for a data YAML; of shards see: wilor-yolo data sheet")
     from .data_check import check_shards
 
     report = check_shards(options.source)

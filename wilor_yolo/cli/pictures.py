@@ -148,14 +148,20 @@ def annotator(draw: Sequence[str]) -> Callable[[np.ndarray, Hands], np.ndarray]:
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:
-    """Write a JPEG, whole or not at all.
+    """Write a picture in the format its name ends with, whole or not at all.
 
     Raises:
-        ImageError: the picture is larger than a JPEG can be.
+        ImageError: no format of pictures, or the picture is larger than one of its kind can be.
     """
-    good, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    suffix = path.suffix.lower()
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix in {".jpg", ".jpeg"} else []
+    try:
+        good, data = cv2.imencode(suffix, image, quality)
+    except cv2.error:
+        raise ImageError(f"{path} is no name of a picture; let it end in .jpg or .png.") from None
     if not good:
-        raise ImageError(f"{path} cannot be written as JPEG ({image.shape[1]}x{image.shape[0]}).")
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        raise ImageError(f"{path} cannot be written as {suffix[1:].upper()} ({size}).")
     write_bytes(path, data.tobytes())
 
 
