@@ -98,6 +98,18 @@ def test_settings_reach_the_detector(blobs: Any, painter: Any, tiny_reconstructo
     }
 
 
+@pytest.mark.parametrize("K", ["x", [[1, 2], [3]], [["a"]]])
+def test_a_camera_of_no_numbers_is_named(pipeline: HandPipeline, painter: Any, K: Any) -> None:
+    for pictures in (painter([LEFT_BOX]), [painter([LEFT_BOX])]):
+        with pytest.raises(HandError, match="K "):
+            pipeline(pictures, K)
+
+
+def test_less_than_no_frames(pipeline: HandPipeline, painter: Any) -> None:
+    with pytest.raises(HandError, match="max_frames=-1 should be"):
+        next(pipeline.stream([painter([])], track=False, max_frames=-1))
+
+
 def test_a_video_is_no_picture(pipeline: HandPipeline) -> None:
     with pytest.raises(HandError, match=r"clip\.MP4 is a video; .*\.stream"):
         pipeline("clip.MP4")

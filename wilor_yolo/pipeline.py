@@ -155,7 +155,7 @@ class HandPipeline:
             HandError: wrong array or `K`, or a video.
         """
         if isinstance(source, (str, Path, np.ndarray)) or _is_pil(source):
-            return self._run([source], None if K is None else [np.asarray(K)])[0]
+            return self._run([source], None if K is None else [_matrix(K)])[0]
         if not isinstance(source, Sequence):
             raise HandError(
                 f"source is a {type(source).__name__}; give a path, a BGR array or a list of them."
@@ -190,10 +190,12 @@ class HandPipeline:
 
         Raises:
             ImageError: the video cannot be read.
-            HandError: a frame of yours is no BGR array; there is no such tracker; tracking was
-                asked for and `lap` is missing; another tracked stream of this detector began
-                before this one ended.
+            HandError: `stride` or `max_frames` is too small; a frame of yours is no BGR array;
+                there is no such tracker; tracking was asked for and `lap` is missing; another
+                tracked stream of this detector began before this one ended.
         """
+        if max_frames is not None and max_frames < 0:
+            raise HandError(f"max_frames={max_frames} should be 0 or more, or None for all.")
         if isinstance(source, (str, PathLike, int)):
             video = find_source(source)
             if isinstance(video, Pictures):
@@ -396,12 +398,19 @@ def _one_a_picture(K: Any, count: int) -> list[np.ndarray | None] | None:
     except ValueError:  # None stands among the matrices
         shared = False
     if shared:
-        return [np.asarray(K)] * count
+        return [_matrix(K)] * count
     if not isinstance(K, (Sequence, np.ndarray)):
         raise HandError(f"K is a (3, 3) matrix, or a list with one a picture; got {K!r}.")
     if len(K) != count:
         raise HandError(f"{count} pictures need one K or {count}, got {len(K)}.")
-    return [None if matrix is None else np.asarray(matrix) for matrix in K]
+    return [None if matrix is None else _matrix(matrix) for matrix in K]
+
+
+def _matrix(K: Any) -> np.ndarray:
+    try:
+        return np.asarray(K, np.float32)
+    except (TypeError, ValueError):  # ragged, or no numbers
+        raise HandError(f"K is a (3, 3) camera matrix in pixels; got {K!r}.") from None
 
 
 def _by_camera(
@@ -415,6 +424,6 @@ def _by_camera(
     groups: dict[bytes | None, list[int]] = defaultdict(list)
     for i in indices:
         matrix = K[i]
-        groups[None if matrix is None else matrix.astype(np.float32).tobytes()].append(i)
+        groups[None if matrix is None else matrix.tobytes()].append(i)
     for chosen in groups.values():
         yield chosen, K[chosen[0]]
