@@ -52,6 +52,15 @@ def test_missing_and_damaged_files(report: Any, tmp_path: Path) -> None:
     assert "gone.safetensors do not exist" in found["reconstructor"]
 
 
+def test_a_detector_that_is_a_folder(report: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """As OpenVINO's are."""
+    folder = tmp_path / "tiny_openvino_model"
+    folder.mkdir()
+    monkeypatch.setattr(doctor, "_try_detector", lambda path: f"exported, {path.name}")
+    code, found = report(f"detector={folder}")
+    assert code == 0 and found["detector"] == f"ok {folder} (exported, tiny_openvino_model)"
+
+
 def test_shipped_names_are_taken(report: Any, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     code, found = report("detector=hand-n.pt", "reconstructor=reconstructor-s.safetensors")

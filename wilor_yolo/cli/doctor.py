@@ -217,6 +217,8 @@ def _file(
         described = attempt(path)
     except HandError as error:
         return Finding(False, subject, str(error))
+    if path.is_dir():  # some exported detectors are
+        return Finding(True, subject, f"{path} ({described})")
     size = path.stat().st_size / 1e6
     return Finding(
         True, subject, f"{path} ({described}, {size:.1f} MB, sha256 {sha256(path)[:12]})"
