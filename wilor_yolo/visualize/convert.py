@@ -51,7 +51,7 @@ def to_detections(hands: Hands) -> sv.Detections:
 
 
 def to_keypoints(hands: Hands, source: str = "auto") -> sv.KeyPoints:
-    """The 21 keypoints of N hands, px.
+    """The 21 keypoints of N hands, px; pixels are counted as in the field of `Hands` they are from.
 
     Args:
         hands: detected or reconstructed hands.
