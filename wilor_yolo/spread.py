@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from types import FrameType
 from typing import Any, TypeVar
 
 from .errors import HandError
@@ -83,6 +85,7 @@ def _by_processes(
 def _start(make: Callable[[], Callable[[Any], Any]]) -> None:
     """First thing in a worker."""
     global _work
+    _on_signals(signal.SIG_DFL)  # between tasks nothing needs to be cleaned away
     _one_thread()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _work = _made(make)
@@ -103,7 +106,29 @@ def _made(make: Callable[[], Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
 def _do(task: Any) -> Any:
     assert _work is not None  # set by _start
-    return _work(task)
+    _on_signals(_interrupt)
+    try:
+        return _work(task)
+    except KeyboardInterrupt:
+        os._exit(1)  # from here it would go to the parent, and the pool would begin the next task
+    finally:
+        _on_signals(signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The task cleans away what it began. More signals (a terminal, `timeout` and our parent may
+    send one each) must not cut that short."""
+    _on_signals(_ignore)
+    raise KeyboardInterrupt
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Unlike `signal.SIG_IGN`, of which Python complains if the signal has come already."""
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 def _die_with_parent() -> None:

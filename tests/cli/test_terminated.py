@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ from wilor_yolo.whole_files import replacing
 def write(path):
     with replacing(path) as part:
         part.touch()
-        time.sleep(600)
+        for _ in range(6000):  # Python may hear of a signal between two calls only
+            time.sleep(0.1)
 
 def alone(args):
     write("file")
@@ -33,8 +35,8 @@ def alone(args):
 def worker():
     return write
 
-def workers(args):
-    list(spread(worker, ["one", "two"], 2))
+def workers(args):  # the pool hands out three of them at once
+    list(spread(worker, ["one", "two", "three", "four"], 2))
 
 def child(args):
     process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
@@ -60,20 +62,30 @@ def _start(folder: Path, what: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
 
 
+@pytest.mark.parametrize("group", [False, True], ids=["one", "group"])
 @pytest.mark.parametrize(("what", "files"), [("alone", 1), ("workers", 2)])
-def test_sigterm_leaves_no_half_files(what: str, files: int, tmp_path: Path) -> None:
+def test_sigterm_leaves_no_half_files(what: str, files: int, group: bool, tmp_path: Path) -> None:
+    """To us alone, or as `timeout` sends it: to us and then to all, workers and us again."""
     with _start(tmp_path, what) as process:
         until = time.monotonic() + 200  # busy machines start slowly
         while len(list(tmp_path.glob("*.part"))) < files and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        errors = process.communicate(timeout=200)[1]
+        if group:
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            errors = process.communicate(timeout=200)[1]
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 143
     assert "wilor-yolo: terminated\n" in errors
+    assert "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
 
 

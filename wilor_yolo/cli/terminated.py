@@ -27,6 +27,9 @@ def _interrupt(owner: int, number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         return
+    # `timeout` sends two; the second would cut the cleaning short. (Of SIG_IGN Python complains if
+    # it has come already.)
+    signal.signal(number, lambda *_: None)
     from multiprocessing import active_children
 
     # Ctrl-C reaches all processes of a terminal's job; without it we would wait for their tasks.
