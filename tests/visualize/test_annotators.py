@@ -113,6 +113,17 @@ def test_mesh_colours_by_track_or_one_for_all(hands, picture):
     assert (green[mesh >= 0].argmax(-1) == 1).mean() > 0.9
 
 
+def test_hands_without_a_track_are_drawn_by_side(hands, picture):
+    """As a tracker leaves them in frames in which it is sure of none."""
+    untracked = replace(hands, track_id=None)
+    for annotator in (HandAnnotator, HandBoxAnnotator, MeshAnnotator):
+        by_track = annotator(color_lookup=sv.ColorLookup.TRACK)
+        np.testing.assert_array_equal(
+            by_track.annotate(picture.copy(), untracked),
+            annotator().annotate(picture.copy(), untracked),
+        )
+
+
 def test_a_left_hand_is_lit_from_outside(hands, picture):
     # Two mirrored bowls that open away from us; wound wrongly, one would show its dark inside.
     alone = MeshAnnotator(sv.Color(200, 200, 200), 1.0, close_wrist=False)

@@ -44,7 +44,8 @@ class MeshAnnotator(BaseAnnotator):
     Args:
         color: one colour for all hands, or a palette: left, right with `ColorLookup.CLASS`.
         opacity: 0 to 1.
-        color_lookup: colour by side (`CLASS`), track (`TRACK`) or order (`INDEX`).
+        color_lookup: colour by side (`CLASS`), track (`TRACK`; by side while there is none) or
+            order (`INDEX`).
         close_wrist: close the mesh where the forearm would be.
     """
 
@@ -77,10 +78,8 @@ class MeshAnnotator(BaseAnnotator):
                 "these hands have no mesh; run them through HandReconstructor first, "
                 "or draw them with HandBoxAnnotator and HandSkeletonAnnotator."
             )
-        described = to_detections(hands)
-        colours = [
-            resolve_color(self.color, described, i, self.color_lookup) for i in range(len(hands))
-        ]
+        described, lookup = to_detections(hands), _lookup(self.color_lookup, hands)
+        colours = [resolve_color(self.color, described, i, lookup) for i in range(len(hands))]
         draw_meshes(
             scene,
             [hands.camera_vertices(i) for i in range(len(hands))],
@@ -101,7 +100,8 @@ class HandBoxAnnotator(BaseAnnotator):
         thickness: of the lines, px; None: grows with the picture.
         labels: write the label.
         text_scale: None: grows with the picture.
-        color_lookup: colour by side (`CLASS`), track (`TRACK`) or order (`INDEX`).
+        color_lookup: colour by side (`CLASS`), track (`TRACK`; by side while there is none) or
+            order (`INDEX`).
     """
 
     def __init__(
@@ -128,10 +128,11 @@ class HandBoxAnnotator(BaseAnnotator):
         described.xyxy = np.rint(np.clip(described.xyxy, -_FARTHEST, _FARTHEST))
         thickness = self.thickness or _line_thickness(scene, 360)
         text_scale = self.text_scale or _text_scale(scene)
-        boxes = sv.BoxAnnotator(self.color, thickness, self.color_lookup)
+        lookup = _lookup(self.color_lookup, hands)
+        boxes = sv.BoxAnnotator(self.color, thickness, lookup)
         texts = sv.LabelAnnotator(
             self.color,
-            self.color_lookup,
+            lookup,
             text_color=sv.Color.BLACK,
             text_scale=text_scale,
             text_thickness=max(1, round(text_scale * 1.6)),
@@ -223,7 +224,8 @@ class HandAnnotator(BaseAnnotator):
         boxes: draw boxes with labels.
         opacity: of the meshes, 0 to 1.
         color: of meshes and boxes: one colour, or a palette: left, right with `ColorLookup.CLASS`.
-        color_lookup: colour by side (`CLASS`), track (`TRACK`) or order (`INDEX`).
+        color_lookup: colour by side (`CLASS`), track (`TRACK`; by side while there is none) or
+            order (`INDEX`).
     """
 
     def __init__(
@@ -275,6 +277,13 @@ def _draw_skeleton(scene: np.ndarray, points: sv.KeyPoints, thickness: int, outl
 def _far_to_near(hands: Hands) -> Iterable[int]:
     """Row numbers of the hands, the farthest first where that is known."""
     return np.argsort(-hands.distance, kind="stable") if hands.reconstructed else range(len(hands))
+
+
+def _lookup(wanted: sv.ColorLookup, hands: Hands) -> sv.ColorLookup:
+    """A tracker leaves hands without a number that it is not sure of yet, in the midst of a video;
+    supervision refuses to draw them by track."""
+    untracked = wanted is sv.ColorLookup.TRACK and hands.track_id is None
+    return sv.ColorLookup.CLASS if untracked else wanted
 
 
 def _labels(hands: Hands) -> list[str]:
