@@ -385,3 +385,6 @@ def test_ultralytics_tracker_follows_hands(
         seen = [hands for _, hands in pipeline.stream(path)]
         sides = [dict(zip(h.track_id.tolist(), h.side, strict=True)) for h in seen]
         assert sides == [{1: "right", 2: "left"}] * 6
+    late = write_video([painter([RIGHT_BOX] if i > 1 else []) for i in range(5)])
+    assert [len(hands) for _, hands in pipeline.stream(late)] == [0, 0, 0, 1, 1]
+    assert [len(hands) for _, hands in pipeline.stream(late, track=False)] == [0, 0, 1, 1, 1]

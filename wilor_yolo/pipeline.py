@@ -175,8 +175,10 @@ class HandPipeline:
         """Hands of each frame of a video, frame by frame.
 
         With tracking a hand keeps its `track_id`, and its side is the one its track was most
-        often and most surely seen as so far: a hand does not change sides at a single frame. One
-        tracked stream at a time; a second one needs a pipeline with a detector of its own.
+        often and most surely seen as so far: a hand does not change sides at a single frame. Of
+        a hand that appears after the first frame the tracker waits for a second one: where every
+        frame counts, give ``track=False``. One tracked stream at a time; a second one needs a
+        pipeline with a detector of its own.
 
         Args:
             source: video file, number of a camera, or your own frames: anything that gives BGR

@@ -104,6 +104,12 @@ def test_our_detectors_are_asked_alike_whatever_they_are_called() -> None:
     assert isinstance(YoloFinder(shipped("hand-n.pt"))._model, HandDetector)
 
 
+def test_tensors_without_a_network(tmp_path: Path) -> None:
+    torch.save({"model.0.conv.weight": torch.zeros(2)}, tmp_path / "body.pt")
+    with pytest.raises(HandError, match=r"body\.pt holds tensors without a network"):
+        YoloFinder(tmp_path / "body.pt")
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(HandError, match=r"absent\.pt"):
         YoloFinder(tmp_path / "absent.pt")

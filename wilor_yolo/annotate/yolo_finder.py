@@ -121,13 +121,13 @@ def _open(model: str | Path | None) -> Any:
         return HandDetector()
     from ultralytics import YOLO
 
-    from ..detect.restricted import read_restricted
+    from ..detect.restricted import require_network
 
     path = or_shipped(model)
     if not path.exists():
         raise HandError(f"there is no {path}; give the path of an Ultralytics model.")
     if path.suffix == ".pt":
-        read_restricted(path)  # refuses a file that wants to run code
+        require_network(path)  # and refuses a file that wants to run code
     stock = YOLO(str(path), verbose=False)
     sides = [_side(str(label)) for label in stock.names.values()]
     # Every detector of our kind is asked as the shipped one is, whichever way it is named.

@@ -16,7 +16,7 @@ from ..weights_dir import DETECTOR, or_shipped, shipped, shipped_dataset, weight
 from .options import HandOptions
 from .predictor import HandPredictor
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
-from .restricted import read_restricted
+from .restricted import require_network
 from .trainer import (
     HandTrainer,
     name_backbones,
@@ -358,8 +358,4 @@ def _refuse_code(path: Path) -> None:
     package; so the file is read here first.
     """
     if os.environ.get("ULTRALYTICS_SAFE_LOAD", "1").lower() not in {"0", "false"}:
-        checkpoint = read_restricted(path)
-        if checkpoint.get("ema") is None and checkpoint.get("model") is None:
-            raise WeightsError(
-                f"{path} holds tensors without a network; give a detector's own .pt file"
-            )
+        require_network(path)

@@ -12,7 +12,7 @@ from ultralytics.nn.tasks import torch_safe_load
 
 from ..errors import WeightsError
 
-__all__ = ["allow_backbones", "read_restricted"]
+__all__ = ["allow_backbones", "read_restricted", "require_network"]
 
 # Network layers of these packages may be named by a checkpoint too (the backbone ablations).
 _BACKBONES = ("timm.layers.", "timm.models.", "torchvision.models.", f"{__package__}.backbones.")
@@ -40,6 +40,17 @@ def read_restricted(path: str | Path) -> dict[str, Any]:
             f"{path} was refused ({reason[0]}). Checkpoints are read in restricted mode; if you "
             "trust this one set ULTRALYTICS_SAFE_LOAD=0"
         ) from error
+
+
+def require_network(path: str | Path) -> None:
+    """Check that a checkpoint can be read in restricted mode and holds a network.
+
+    Raises:
+        WeightsError: as :func:`read_restricted`, or it holds bare tensors.
+    """
+    checkpoint = read_restricted(path)
+    if checkpoint.get("ema") is None and checkpoint.get("model") is None:
+        raise WeightsError(f"{path} holds tensors without a network; give a detector's own .pt")
 
 
 def allow_backbones(path: str | Path) -> None:
