@@ -155,18 +155,21 @@ def detector_set(tmp_path) -> Callable[..., tuple[ReadReport, list[Labelled]]]:
 @pytest.fixture
 def assert_labelled() -> Callable[..., None]:
     """``assert_labelled(image, label, hand, K)``: a label is that of a posed hand, in the picture
-    too."""
+    too. It counts from the border, K from the middle of the first pixel; ``moved=0``: the set had
+    keypoints of its own."""
 
-    def check(image: np.ndarray, label: HandLabel, hand: PosedHand, K: np.ndarray) -> None:
+    def check(
+        image: np.ndarray, label: HandLabel, hand: PosedHand, K: np.ndarray, moved: float = 0.5
+    ) -> None:
         assert label.side == (RIGHT if hand.is_right else LEFT)
-        points = hand.keypoints(K)
+        points = hand.keypoints(K) + moved
         known = label.keypoints[:, 2] > 0
         assert known.sum() >= 20
         np.testing.assert_allclose(label.keypoints[known, :2], points[known], atol=0.01)
         assert (label.box[:2] <= points[known].min(0)).all()
         assert (label.box[2:] >= points[known].max(0)).all()
         for joint, colour in ((THUMB_TIP, RED), (PINKY_TIP, GREEN)):
-            x, y = label.keypoints[joint, :2].round().astype(int)
+            x, y = label.keypoints[joint, :2].astype(int)
             assert np.abs(image[y, x].astype(int) - colour).max() < 90
 
     return check

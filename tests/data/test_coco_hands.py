@@ -147,6 +147,6 @@ def test_labels_for_a_detector(people, detector_set, assert_labelled, name):
     options = SetOptions(name, str(folder / "ann.json"), images=str(folder))
     report, ((picture, labels),) = detector_set(options)
     assert report.pictures == 1 and [label.side for label in labels] == [0, 1, 0]
-    assert_labelled(picture, labels[0], left, K)
-    assert_labelled(picture, labels[1], right, K)
+    assert_labelled(picture, labels[0], left, K, moved=0)
+    assert_labelled(picture, labels[1], right, K, moved=0)
     np.testing.assert_allclose(labels[2].box, labels[0].box + np.tile([30, 20], 2), atol=0.01)

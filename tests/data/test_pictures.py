@@ -181,7 +181,8 @@ def test_measured_joints_are_a_hand(tmp_path) -> None:
     }
     (rows,) = convert_one(tmp_path, row).values()
     assert rows.shape == (1, 68) and rows[0, 0] == RIGHT
-    assert rows[0, 5] * SIZE[0] == pytest.approx(80, abs=0.01)
+    assert rows[0, 5] * SIZE[0] == pytest.approx(80.5, abs=0.01)  # from the picture's border
+    assert rows[0, 1:3] * SIZE == pytest.approx([100.5, 50.5], abs=0.01)  # middle of the box
 
 
 def test_two_pictures_of_one_name_are_refused(tmp_path) -> None:

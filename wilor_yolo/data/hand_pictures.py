@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import HandError
 from ..skeleton import LEFT, RIGHT
 from .raw_hand import LeftOut, RawHand, ReadReport, checked_labels
-from .yolo_labels import HandLabel
+from .yolo_labels import HALF_PIXEL, HandLabel
 from .yolo_set import LabelledPicture
 
 __all__ = ["pictures_of_hands"]
@@ -48,10 +48,13 @@ def _label(hand: RawHand) -> HandLabel:
         keypoints, box = checked_labels(hand)
     except HandError as error:
         raise HandError(f"{hand.name}: {error}") from None
+    # Joints that a camera projects count from the middle of the first pixel, as K does, and so
+    # does the box around them; labels count from its border.
+    half = 0.0 if hand.intrinsics is None else HALF_PIXEL
     known = keypoints[:, 2] > 0
     seen = np.where(known, 2.0, 0.0)  # whether a joint is hidden these sets do not say
     return HandLabel(
-        box,
+        box if hand.box is not None else box + half,
         RIGHT if hand.is_right else LEFT,
-        np.column_stack((keypoints[:, :2], seen)) if known.any() else None,
+        np.column_stack((keypoints[:, :2] + half, seen)) if known.any() else None,
     )

@@ -31,7 +31,7 @@ from ..metrics.detection import best_pairs, box_iou
 from ..records import AnnotatedHand, PictureRecord, read_records, require_one_of_a_name
 from ..skeleton import NUM_JOINTS
 from ..whole_files import write_bytes, write_text
-from .yolo_labels import HandLabel, label_text
+from .yolo_labels import HALF_PIXEL, HandLabel, label_text
 from .yolo_set import data_yaml_text, link_picture
 
 __all__ = ["ConversionSummary", "convert_pictures"]
@@ -99,7 +99,8 @@ def _labels_of(record: PictureRecord) -> tuple[list[HandLabel], bool]:
     """The hands of one picture, and whether every hand in it is among them."""
     if record.true_hand is not None:
         true = record.true_hand
-        return [HandLabel(true.box, true.side, _seen(true))], True
+        measured = HandLabel(true.box, true.side, _seen(true))
+        return [measured.shifted(-HALF_PIXEL, -HALF_PIXEL)], True  # it was projected by K
     found = record.found or ()
     boxes = np.zeros((0, 4)) if record.boxes is None else record.boxes
     overlaps = box_iou(boxes, np.array([hand.box for hand in found]).reshape(-1, 4))
