@@ -106,7 +106,7 @@ def test_truth_jitters_less_than_a_millimetre_of_noise(clips: Path) -> None:
 def test_a_stopped_run_goes_on_with_the_same_clips(clips: Path, tmp_path: Path) -> None:
     for name in ("clips.json", "003_00000.json", "003_00000.mp4", "003_00002.json"):
         (tmp_path / name).write_bytes((clips / name).read_bytes())
-    torn = [tmp_path / f"003_00001.{name}" for name in ("99999.part.mp4", "json.99999.part")]
+    torn = [tmp_path / name for name in (".003_00001.99999.part.mp4", "003_00001.json.99.part")]
     for path in torn:
         path.write_bytes(b"half a clip")
     (tmp_path / "003_00001.mp4").write_bytes(b"a clip whose truth was not written")
@@ -116,6 +116,20 @@ def test_a_stopped_run_goes_on_with_the_same_clips(clips: Path, tmp_path: Path) 
     same_truth(clips, tmp_path)
     capture = cv2.VideoCapture(str(tmp_path / "003_00001.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 6
+
+
+def test_a_clip_in_the_making_is_no_video_yet(tmp_path: Path, monkeypatch) -> None:
+    seen: list[str] = []
+
+    def look(*args) -> list:
+        seen.extend(path.name for path in tmp_path.glob("*"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "render_clip", look)
+    with pytest.raises(KeyboardInterrupt):
+        generate_clips(tmp_path, 1, TINY, report=quiet)
+    assert [name for name in seen if name.endswith(".mp4") and name[0] != "."] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["clips.json"]  # nothing half is left
 
 
 @pytest.mark.slow

@@ -145,27 +145,33 @@ def _make_clip(job: tuple[str, ClipSettings, int]) -> str:
     folder, settings, number = job
     name = clip_name(settings.seed, number)
     out = Path(folder)
-    for torn in out.glob(f"{name}.*.part*"):
+    for torn in (*out.glob(f".{name}.*.part.mp4"), *out.glob(f"{name}.json.*.part")):
         torn.unlink(missing_ok=True)  # of a run that was killed
     size = settings.width, settings.height
-    video = out / f"{name}.{os.getpid()}.part.mp4"
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), settings.fps, size)
-    if not writer.isOpened():
-        raise HandError(f"{video} cannot be written; is the disk full?")
+    # The writer goes by the ending, so it cannot be .part; hidden, nobody who looks for videos
+    # takes what a killed process leaves for one.
+    video = out / f".{name}.{os.getpid()}.part.mp4"
     frames, K = [], np.eye(3)
-    for frame in render_clip(
-        settings.seed,
-        number,
-        _engine(settings.hand),
-        settings.frames,
-        settings.fps,
-        size,
-        settings.rays,
-    ):
-        writer.write(frame.image)
-        frames.append(_frame_truth(frame))
-        K = frame.K
-    writer.release()
+    try:
+        writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), settings.fps, size)
+        if not writer.isOpened():
+            raise HandError(f"{video} cannot be written; is the disk full?")
+        for frame in render_clip(
+            settings.seed,
+            number,
+            _engine(settings.hand),
+            settings.frames,
+            settings.fps,
+            size,
+            settings.rays,
+        ):
+            writer.write(frame.image)
+            frames.append(_frame_truth(frame))
+            K = frame.K
+        writer.release()
+        os.replace(video, out / f"{name}.mp4")
+    finally:
+        video.unlink(missing_ok=True)
     truth = {
         "engine": ENGINE,
         "video": f"{name}.mp4",
@@ -175,7 +181,6 @@ def _make_clip(job: tuple[str, ClipSettings, int]) -> str:
         "K": _numbers(K),
         "frames": frames,
     }
-    os.replace(video, out / f"{name}.mp4")
     _write_json(out / f"{name}.json", truth)
     return name
 
