@@ -42,6 +42,19 @@ def test_order_is_a_pure_function_of_seed_and_position():
     assert [other.draw(i) for i in range(50)] != [a.draw(i) for i in range(50)]
 
 
+def test_threads_may_forget_each_others_rounds():
+    class Emptied(dict):
+        """As if another thread cleared it right after this one wrote to it."""
+
+        def __setitem__(self, key, value):
+            super().__setitem__(key, value)
+            self.clear()
+
+    schedule, shared = (MixSchedule([10, 30], [None, None], seed=5) for _ in range(2))
+    shared._orders = Emptied()
+    assert [shared.draw(i) for i in range(90)] == [schedule.draw(i) for i in range(90)]
+
+
 def test_weights_default_to_sizes_and_are_checked():
     drawn = Counter(MixSchedule([100, 300], [None, None], 0).draw(i)[0] for i in range(1000))
     assert drawn == {0: 250, 1: 750}

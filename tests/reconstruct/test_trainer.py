@@ -249,6 +249,19 @@ def test_a_resumed_run_takes_a_changed_rate_and_decay(place, tmp_path):
     assert _same(resumed._optimiser.state_dict()["state"], saved.optimiser["state"])
 
 
+def test_a_run_goes_on_however_its_data_is_typed(place, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    monkeypatch.chdir(place)
+    save_prior(tmp_path / "prior.npz", np.zeros((3, 55), np.float32), "test")
+    keys = {"val": [], "prior": f"{tmp_path}/prior.npz"}
+    ReconstructorTrainer(_config(place, run, steps=1, data=["full"], **keys)).fit()
+    keys["prior"] = f"{tmp_path}/./prior.npz"
+    again = ReconstructorTrainer(_config(place, run, steps=2, data=["./full/"], **keys))
+    assert again.step == 1 and again.store.listing() == again.store.shards  # no shard is new
+    with pytest.raises(HandError, match="trained on other data groups"):
+        ReconstructorTrainer(_config(place, run, steps=2, data=[str(place / "full")], **keys))
+
+
 def test_resume_refuses_other_parameter_groups(place, tmp_path):
     keys = {"out": str(tmp_path / "run"), "val": [], "pretrained": ["trunk.stem", "trunk.blocks.0"]}
     first = ReconstructorTrainer(_config(place, steps=1, **keys)).fit()

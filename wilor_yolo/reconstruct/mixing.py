@@ -263,9 +263,10 @@ class MixSchedule:
 
     def _order(self, group: int, epoch: int) -> np.ndarray:
         key = (group, epoch)
-        if key not in self._orders:
+        order = self._orders.get(key)  # other threads draw too, and may clear it any time
+        if order is None:
             if len(self._orders) > 64:
                 self._orders.clear()
             rng = np.random.default_rng((self.seed, group, epoch))
-            self._orders[key] = rng.permutation(self.sizes[group])
-        return self._orders[key]
+            order = self._orders[key] = rng.permutation(self.sizes[group])
+        return order

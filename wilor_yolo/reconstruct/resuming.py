@@ -30,13 +30,13 @@ def previous_state(config: TrainConfig, hand_model: HandModel) -> TrainState | N
     theirs_network = NetworkConfig.from_dict(state.network_config)  # keys may have come since
     if theirs_network != NetworkConfig.from_yaml(config.network):
         raise HandError(f"{path} holds another network; give another out= folder.")
-    if [g["path"] for g in state.config["data"]] != [g.path for g in config.data]:
+    # ./shards/ is shards; an absolute path is another, for new shards are told by their paths.
+    if [Path(g["path"]) for g in state.config["data"]] != [Path(g.path) for g in config.data]:
         raise HandError(f"{path} was trained on other data groups; give another out= folder.")
     # Group sizes alone do not tell the first two from others; the real poses are in the file.
     for key in ("pretrained", "frozen", "prior"):
         theirs, ours = state.config.get(key), config.to_dict()[key]
-        lists = [sorted(v) if isinstance(v, list) else v for v in (theirs, ours)]
-        if (lists[0] or None) != (lists[1] or None):
+        if _plain(theirs) != _plain(ours):
             shown = "null" if theirs is None else theirs
             raise HandError(
                 f"{path} was trained with {key}={shown}, which cannot change on resume; give "
@@ -49,6 +49,11 @@ def previous_state(config: TrainConfig, hand_model: HandModel) -> TrainState | N
             "another out= folder."
         )
     return state
+
+
+def _plain(value: str | list[str] | None) -> Path | list[str] | None:
+    """A file, or names in any order; None for no names."""
+    return Path(value) if isinstance(value, str) else sorted(value or ()) or None
 
 
 def kept_score(path: Path, saved: float | None) -> float | None:
