@@ -152,8 +152,9 @@ def _worker(options: AnnotateOptions) -> Callable[[Task], Counter[str]]:
 
 def _place(model: str | None) -> str | None:
     """A model as the settings keep it: a file is the same from every working directory."""
-    here = model is not None and model not in _BUILT_IN and Path(model).exists()
-    return os.path.abspath(model) if here else model
+    if model is None or model in _BUILT_IN or not Path(model).exists():
+        return model
+    return os.path.abspath(model)
 
 
 def _say(line: str) -> None:
