@@ -97,8 +97,10 @@ def test_mediapipe_landmarks_of_the_picture(hands):
     # A step in depth has the length that the same step sideways would have at the wrist.
     wrist = hands.joints[1, 0] + hands.cam_t[1]
     step = hands.joints[1, 8, 2] - hands.joints[1, 0, 2]
-    aside = project(np.stack((wrist, wrist + np.array([step, 0, 0]))), hands.K)
-    assert landmarks[1, 8, 2] == pytest.approx((aside[1] - aside[0])[0] / SIZE[0], abs=1e-5)
+    for K in (hands.K, hands.K * np.array([[1], [1.5], [1]])):  # x alone counts
+        z = replace(hands, K=K).to_mediapipe().landmarks[1, 8, 2]
+        aside = project(np.stack((wrist, wrist + np.array([step, 0, 0]))), K)
+        assert z == pytest.approx((aside[1] - aside[0])[0] / SIZE[0], abs=1e-5)
 
 
 def test_mediapipe_world_landmarks(hands):

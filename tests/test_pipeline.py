@@ -255,8 +255,9 @@ def test_vote_outweighs_a_few_wrong_frames() -> None:
     scores = [0.9, 0.8, 0.3, 0.4, 0.7]
     assert [vote.add(5, s, c) for s, c in zip(sides, scores, strict=True)] == [RIGHT] * 5
     assert vote.add(6, LEFT, 0.5) == LEFT  # another track has votes of its own
-    assert vote.add(6, RIGHT, 0.5) == RIGHT  # a tie keeps the frame's side
-    assert vote.add(6, RIGHT, 0.1) == RIGHT
+    for track, first, second in ((7, LEFT, RIGHT), (8, RIGHT, LEFT)):
+        vote.add(track, first, 0.5)
+        assert vote.add(track, second, 0.5) == second  # a tie keeps the frame's side
 
 
 def _clip(painter: Any) -> list[np.ndarray]:

@@ -36,6 +36,7 @@ def test_given_cameras_are_used_and_wrong_ones_refused():
     K = np.array([[500, 0, 100], [0, 510, 90], [0, 0, 1]])
     assert np.array_equal(read_result(_result(), K).intrinsics, K)
     assert read_result(_result(), None).intrinsics[0, 0] == 321
+    assert read_result(_result(), None).hands.source is None  # Ultralytics' name for an array
     nan, flat, skew = K.astype(float), K.copy(), K.copy()
     nan[0, 2], flat[2], skew[0, 1] = np.nan, 0, 6
     for wrong in (

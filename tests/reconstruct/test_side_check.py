@@ -67,6 +67,8 @@ def test_a_hand_that_looks_left_both_ways_keeps_its_likelier_view():
     settled, wrong = settle_sides(crops, first, never)
     assert not wrong.any()
     torch.testing.assert_close(settled.cam, first.cam)
+    first.side_logit = first.side_logit - 2000  # now the mirrored view is the likelier one
+    assert settle_sides(crops, first, never)[1].all()
 
 
 def test_networks_that_tell_no_sides_have_no_say():

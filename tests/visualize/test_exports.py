@@ -9,6 +9,7 @@ import trimesh
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.hands import Hands
+from wilor_yolo.skeleton import LEFT, RIGHT, SIDE_COLOURS
 from wilor_yolo.visualize.annotators import MeshAnnotator
 from wilor_yolo.visualize.exports import (
     FORMATS,
@@ -25,6 +26,15 @@ NAMES = ["hand_0_left", "hand_1_right", "hand_2_right"]
 
 def in_opengl(hands: Hands, i: int) -> np.ndarray:
     return hands.camera_vertices(i) * [1, -1, -1]
+
+
+def outward(normals: np.ndarray, vertices: np.ndarray) -> None:
+    """Unit normals of a bowl around a ball's middle, but for vertices without a face."""
+    known = np.linalg.norm(normals, axis=1) > 0
+    ring = vertices[known]
+    middle = (ring.min(0) + ring.max(0)) / 2
+    assert known.sum() > 700
+    assert ((normals[known] * (ring - middle)).sum(1) > 0).mean() > 0.9
 
 
 def load(path) -> trimesh.Scene:
@@ -46,8 +56,9 @@ def test_glb_comes_back(hands, tmp_path):
             "in front of a camera that looks along -z"
         )
     left, right = (scene.geometry[scene.graph[name][1]].visual.material for name in NAMES[:2])
-    assert left.baseColorFactor[2] > left.baseColorFactor[0]
-    assert right.baseColorFactor[0] > right.baseColorFactor[2]
+    for material, side in ((left, LEFT), (right, RIGHT)):  # glTF's colours are linear
+        linear = [((c / 255 + 0.055) / 1.055) ** 2.4 for c in SIDE_COLOURS[side]]
+        np.testing.assert_allclose(material.baseColorFactor[:3] / 255, linear, atol=0.01)
     assert left.metallicFactor == 0
 
 
@@ -60,6 +71,10 @@ def test_glb_starts_as_the_standard_says(hands, tmp_path):
     tree = json.loads(data[20 : 20 + length])
     primitive = tree["meshes"][0]["primitives"][0]
     assert {"POSITION", "NORMAL"} <= set(primitive["attributes"])
+    view = tree["bufferViews"][tree["accessors"][primitive["attributes"]["NORMAL"]]["bufferView"]]
+    start = 20 + length + 8 + view.get("byteOffset", 0)
+    normals = np.frombuffer(data[start : start + view["byteLength"]], "<f4").reshape(-1, 3)
+    outward(normals, in_opengl(hands, 0))
 
 
 def test_open_wrist(hands, tmp_path):
@@ -80,6 +95,8 @@ def test_obj_comes_back(hands, tmp_path):
         np.testing.assert_allclose(part[:, :3], in_opengl(hands, i), atol=1e-6)
     assert vertices[0, 5] > vertices[0, 3]  # left: blue
     assert vertices[778, 3] > vertices[778, 5]  # right: orange
+    normals = np.array([line.split()[1:] for line in text if line.startswith("vn ")], float)
+    outward(normals[:778], in_opengl(hands, 0))
     faces = [line.split()[1:] for line in text if line.startswith("f ")]
     corners = np.array([[int(c.split("//")[0]) for c in face] for face in faces])
     assert corners.min() == 1
