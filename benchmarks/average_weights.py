@@ -10,10 +10,10 @@ from b.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
+from key_words import key_words
 from torch import Tensor
 
 from wilor_yolo.detect.release import read_pose_model, release_model
@@ -26,7 +26,7 @@ def mean(a: dict[str, Tensor], b: dict[str, Tensor], share: float) -> dict[str, 
 
 
 def main() -> None:
-    keys = dict(word.split("=", 1) for word in sys.argv[1:])
+    keys = key_words(__doc__)
     first, second, out = keys["a"], keys["b"], keys["out"]
     share = float(keys.get("share", 0.5))
     averaged = f"of {Path(first).name} and {Path(second).name}, {share:g} of the latter"

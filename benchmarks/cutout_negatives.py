@@ -13,12 +13,12 @@ out/sheet.jpg shows the first pictures with the boxes of the labels, to be looke
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from hard_negatives import FLAT, SUFFIXES, free_rectangles
+from key_words import key_words
 
 from wilor_yolo.data.yolo_labels import HandLabel, label_path, label_text, read_labels
 from wilor_yolo.images import read_image
@@ -104,7 +104,7 @@ def on_a_sheet(scene: np.ndarray, hands: list[HandLabel]) -> np.ndarray:
 
 
 def main() -> None:
-    keys = dict(word.split("=", 1) for word in sys.argv[1:])
+    keys = key_words(__doc__)
     out, rng = Path(keys["out"]), np.random.default_rng(int(keys.get("seed", 0)))
     for name in ("images", "labels"):
         (out / name).mkdir(parents=True, exist_ok=True)

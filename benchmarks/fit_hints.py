@@ -9,11 +9,11 @@ depths, fitted with and without `reconstructor=` (the shipped one), and compared
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from key_words import key_words
 
 from wilor_yolo.annotate.fitting import HandFitter
 from wilor_yolo.annotate.shard_fits import fit_shards
@@ -35,7 +35,7 @@ def only(data: Path, source: str, folder: Path) -> None:
 
 
 def main() -> None:
-    keys = dict(word.split("=", 1) for word in sys.argv[1:])
+    keys = key_words(__doc__)
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         only(Path(keys["data"]), keys["source"], folder / "pictures")

@@ -11,11 +11,11 @@ found, to be looked at first, for a hand that nobody labelled would be taught to
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from key_words import key_words
 
 from wilor_yolo.data.yolo_labels import label_path, read_labels
 from wilor_yolo.detect.model import HandDetector
@@ -52,7 +52,7 @@ def free_rectangles(
 
 
 def main() -> None:
-    keys = dict(word.split("=", 1) for word in sys.argv[1:])
+    keys = key_words(__doc__)
     out, least = Path(keys["out"]), int(keys.get("hands", 0))
     for name in ("images", "labels", "sheet"):
         (out / name).mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,12 @@ the same way, which says how far the rule can be trusted; nothing is written the
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from key_words import key_words
 
 from wilor_yolo.data.yolo_labels import label_path, label_text, read_labels
 from wilor_yolo.detect.sides import UNKNOWN_SIDE
@@ -50,7 +50,7 @@ def rebuilt(
 
 
 def main() -> None:
-    keys = dict(word.split("=", 1) for word in sys.argv[1:])
+    keys = key_words(__doc__)
     pictures, check = Path(keys["data"]), keys.get("check") == "true"
     keep_freed_memory()
     reconstructor = HandReconstructor(keys.get("reconstructor"))

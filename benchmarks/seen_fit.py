@@ -15,7 +15,6 @@ and after.
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -23,6 +22,7 @@ from itertools import islice
 
 import roma
 import torch
+from key_words import key_words
 from torch import Tensor
 
 from wilor_yolo.freed_memory import keep_freed_memory
@@ -283,7 +283,7 @@ def teach(fit: SeenFit, sets: Iterable[Errors], layer: HandLayer, minutes: float
 
 
 def main() -> None:
-    keys = dict(word.split("=", 1) for word in sys.argv[1:])
+    keys = key_words(__doc__)
     keep_freed_memory()
     torch.manual_seed(0)
     network = load_network(keys["weights"]).to(memory_format=torch.channels_last)

@@ -9,10 +9,10 @@ old weights, does the rest. For a landmark network with `side: true` (`NetworkCo
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 
 import torch
+from key_words import key_words
 from torch import Tensor
 from torch.nn import functional
 
@@ -52,7 +52,7 @@ def report(name: str, inputs: Tensor, right: Tensor, weight: Tensor, bias: Tenso
 
 
 def main() -> None:
-    keys = dict(word.split("=", 1) for word in sys.argv[1:])
+    keys = key_words(__doc__)
     keep_freed_memory()
     network = load_network(keys["weights"]).to(memory_format=torch.channels_last)
     stem, tokens = network.trunk.stem.body.side, network.trunk.side

@@ -27,6 +27,7 @@ __all__ = [
     "keypoint_box",
     "read_records",
     "require_one_of_a_name",
+    "train_and_val",
 ]
 
 _SIDES = {name: side for side, name in SIDE_NAMES.items()}
@@ -117,6 +118,25 @@ def require_one_of_a_name(records: Iterable[PictureRecord]) -> None:
         other = seen.setdefault(record.file.stem, record.file)
         if other != record.file:
             raise HandError(f"{other} and {record.file} have one name; rename one of them.")
+
+
+def train_and_val(
+    records: Iterable[PictureRecord], val_share: float
+) -> dict[str, list[PictureRecord]]:
+    """The parts "train" and "val", source by source.
+
+    The last `val_share` (0 to 1) of each source's pictures in file order, rounded down, are for
+    validation: neighbours are near-copies of each other, so a random split would measure memory.
+    """
+    by_source: dict[str, list[PictureRecord]] = {}
+    for record in records:
+        by_source.setdefault(record.source, []).append(record)
+    parts: dict[str, list[PictureRecord]] = {"train": [], "val": []}
+    for of_one in by_source.values():
+        first_val = len(of_one) - int(len(of_one) * val_share + 1e-9)
+        parts["train"] += of_one[:first_val]
+        parts["val"] += of_one[first_val:]
+    return parts
 
 
 def _record(row: dict[str, Any], root: Path) -> PictureRecord:

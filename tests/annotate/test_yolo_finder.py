@@ -63,7 +63,7 @@ def test_keypoints_of_21_are_taken(monkeypatch) -> None:
     points[..., 2] = 0.7
     found = finder(monkeypatch, StubModel(names, rows, points))(IMAGE)
     assert found.keypoints is not None
-    assert found.keypoints[0, 3].tolist() == pytest.approx([5, 5, 0.7])
+    assert found.keypoints[0, 3].tolist() == pytest.approx([4.5, 4.5, 0.7])
     body = torch.ones(1, 17, 3)
     assert finder(monkeypatch, StubModel(names, rows, body))(IMAGE).keypoints is None
     plain = torch.full((1, 21, 2), 5.0)

@@ -141,10 +141,11 @@ def test_freihand(freihand_root: Path, tmp_path: Path, oracle: list[Any], capsys
 
 
 def test_freihand_with_a_real_network(
-    freihand_root: Path, tmp_path: Path, tiny_reconstructor: Path
+    freihand_root: Path, tmp_path: Path, tiny_reconstructor: Path, capsys: Any
 ) -> None:
     argv = [f"root={freihand_root}", f"out={tmp_path / 'o'}", f"reconstructor={tiny_reconstructor}"]
     assert main(["evaluate", "freihand", *argv, "limit=2"]) == 0
+    assert "too few for the challenge" in capsys.readouterr().out
     scores = json.loads((tmp_path / "o" / "scores.json").read_text())
     assert scores["count"] == 2 and scores["reconstructor"] == "tiny.safetensors"
     # Untrained: a hand of about the right size somewhere in front of the camera.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from wilor_yolo.data.hand_crops import CONTEXT, LARGEST, WEAK_3D, convert_hand_crops
+from wilor_yolo.data.pictures import convert_pictures
 from wilor_yolo.errors import HandError
 from wilor_yolo.records import keypoint_box
 from wilor_yolo.shards import iterate_samples
@@ -104,6 +105,16 @@ def test_the_tail_of_every_source_becomes_validation(tmp_path):
     assert val == ["a8_0", "a9_0", "b4_0"] and len(train) == 12
     assert not set(train) & set(val)
     assert summary.train == {"a": 8, "b": 4} and summary.val == {"a": 2, "b": 1}
+
+
+def test_the_detector_and_the_reconstructor_validate_on_the_same_pictures(tmp_path):
+    rows = [_row(f"{name}{i}", [_hand((300, 200), 60)], name) for name in "ab" for i in range(31)]
+    source = _folder(tmp_path / "in", rows)
+    convert_pictures(source, tmp_path / "whole")
+    convert_hand_crops(source, tmp_path / "t", tmp_path / "v")
+    whole = {path.stem.split("_")[0] for path in (tmp_path / "whole" / "images" / "val").iterdir()}
+    crops = {sample.key.split("_")[0] for sample in iterate_samples(tmp_path / "v")}
+    assert crops == whole == {"a29", "a30", "b29", "b30"}
 
 
 def test_finished_shards_are_not_mixed_with_others(tmp_path):

@@ -25,8 +25,7 @@ class HandCandidates:
         sides: (N,) LEFT, RIGHT or UNKNOWN.
         side_confidence: (N,) 0 to 1, how sure the side is; `confidence` by default.
         keypoints: (N, 21, 3) x px, y px, confidence 0 to 1 (0: unknown), or None. The middle of
-            the first pixel is 0, as in K; what counts from the border, as Ultralytics' keypoints
-            do, is taken as it is and lies half a pixel off.
+            the first pixel is 0, as in K.
         joints_3d: (N, 21, 3) a guess of the joints in 3D, any origin and scale, x right, y down,
             z forward along the ray through the hand; NaN for hands without, or None.
     """

@@ -36,7 +36,7 @@ from .outputs import AnnotatedFrame, DatasetFolder, cut_view, encode_jpeg
 
 __all__ = ["DETECTOR_FILES", "AnnotationJob", "JobSettings", "JobSummary"]
 
-ENGINE = 2  # raise when the same job makes other labels than before
+ENGINE = 3  # raise when the same job makes other labels than before
 # Among `models`: where the detectors come from, for two files may have one name. Folders of earlier
 # versions do not tell; the first run that goes on in one writes it down.
 DETECTOR_FILES = "detector_files"

@@ -74,6 +74,7 @@ class YoloFinder:
                     known = data.any(-1, keepdims=True).astype(np.float64)
                     data = np.concatenate((data, known), axis=-1)
                 data[..., 2] = data[..., 2].clip(0, 1)
+                data[..., :2] -= 0.5  # Ultralytics counts from the border, candidates do not
                 keypoints = data
         sides = np.array([self._sides[int(c)] for c in boxes.cls], int)
         return HandCandidates(boxes.xyxy, boxes.conf, sides, None, keypoints)

@@ -94,7 +94,7 @@ def freihand(args: Sequence[str]) -> int:
         frames = read_freihand_frames(options.root, truth)[: options.limit]
         result, weights = _run(options, frames)
         joints, vertices = result.joints, result.vertices
-        out = _write(options.out, joints, vertices)
+        out = _write(options, joints, vertices)
     scores = _score(joints, vertices, truth, SCALE_BONE)
     print(freihand_table(scores, _name(options)))
     print(variants(scores))
@@ -137,7 +137,7 @@ def ho3d(args: Sequence[str]) -> int:
             )
         result, weights = _run(options, frames[: options.limit])
         joints, vertices = to_ho3d_axes(result.joints, result.vertices)
-        out = _write(options.out, joints, vertices)
+        out = _write(options, joints, vertices)
     if truth is None:
         print("No evaluation_xyz.json and evaluation_verts.json there: nothing to score against.")
         return 0
@@ -201,11 +201,15 @@ def _reconstructor(options: FreihandOptions | Ho3dOptions | HintOptions) -> Hand
     )
 
 
-def _write(wanted: str, joints: Any, vertices: Any) -> Path:
+def _write(options: FreihandOptions | Ho3dOptions, joints: Any, vertices: Any) -> Path:
     from ..evaluate.challenge_files import write_predictions
 
-    out = new_folder(wanted)
-    print(f"Predictions, as the challenge takes them: {write_predictions(out, joints, vertices)}")
+    out = new_folder(options.out)
+    file = write_predictions(out, joints, vertices)
+    if options.limit is None:
+        print(f"Predictions, as the challenge takes them: {file}")
+    else:
+        print(f"Predictions, too few for the challenge (leave limit= out): {file}")
     return out
 
 

@@ -21,7 +21,13 @@ import numpy as np
 from ..errors import HandError
 from ..images import read_image
 from ..metrics.detection import box_iou
-from ..records import AnnotatedHand, PictureRecord, read_records, require_one_of_a_name
+from ..records import (
+    AnnotatedHand,
+    PictureRecord,
+    read_records,
+    require_one_of_a_name,
+    train_and_val,
+)
 from ..samples import HandSample
 from ..shards import ShardWriter
 from ..skeleton import RIGHT
@@ -62,12 +68,12 @@ def convert_hand_crops(
     source: str | Path,
     train: str | Path,
     val: str | Path | None = None,
-    val_share: float = 0.08,
+    val_share: float = 1 / 12,
 ) -> CropSummary:
     """Write shards of single hands.
 
-    The last `val_share` of every source's pictures in file order goes to `val`: neighbours are
-    near-copies of each other, so a random split would measure memory.
+    `val` gets the pictures that :func:`.pictures.convert_pictures` validates on too
+    (:func:`..records.train_and_val`).
 
     Args:
         source: folder with `labels.jsonl`.
@@ -79,20 +85,13 @@ def convert_hand_crops(
             shards already.
         ImageError: a picture that cannot be read.
     """
-    by_source: dict[str, list[PictureRecord]] = {}
     every = read_records(source)
     require_one_of_a_name(every)
     for folder in (train, val):
         if folder is not None and next(Path(folder).glob(f"{_PREFIX}-*.tar"), None) is not None:
             raise HandError(f"{folder} holds shards already; give another folder with out=.")
-    for record in every:
-        by_source.setdefault(record.source, []).append(record)
     summary = CropSummary()
-    splits: dict[str, list[PictureRecord]] = {"train": [], "val": []}
-    for records in by_source.values():
-        first_val = len(records) - (round(len(records) * val_share) if val else 0)
-        splits["train"] += records[:first_val]
-        splits["val"] += records[first_val:]
+    splits = train_and_val(every, val_share if val else 0)
     for split, folder, counts in (
         ("train", train, summary.train),
         ("val", val, summary.val),

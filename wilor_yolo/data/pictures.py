@@ -28,7 +28,13 @@ from ..detect.sides import UNKNOWN_SIDE
 from ..errors import ImageError
 from ..images import read_image
 from ..metrics.detection import best_pairs, box_iou
-from ..records import AnnotatedHand, PictureRecord, read_records, require_one_of_a_name
+from ..records import (
+    AnnotatedHand,
+    PictureRecord,
+    read_records,
+    require_one_of_a_name,
+    train_and_val,
+)
 from ..skeleton import NUM_JOINTS
 from ..whole_files import write_bytes, write_text
 from .yolo_labels import HALF_PIXEL, HandLabel, label_text
@@ -63,8 +69,7 @@ def convert_pictures(
     """Write `images/{train,val}`, `labels/{train,val}` and `data.yaml` under `target`.
 
     Pictures are linked (copied where the file system has no symbolic links), cut-outs re-encoded.
-    The last `val_share` of each source, in file order and rounded down, becomes the validation
-    part: neighbours in a source are often near-copies, so a random split would measure memory.
+    The validation part is that of :func:`..records.train_and_val`.
 
     Args:
         source: folder with `labels.jsonl`.
@@ -77,19 +82,14 @@ def convert_pictures(
     """
     target = Path(target)
     summary = ConversionSummary(data_yaml=target / "data.yaml")
-    by_source: dict[str, list[PictureRecord]] = defaultdict(list)
     every = read_records(source)
     require_one_of_a_name(every)
-    for record in every:
-        by_source[record.source].append(record)
     for part in ("train", "val") if val_share else ("train",):
         for kind in ("images", "labels"):
             (target / kind / part).mkdir(parents=True, exist_ok=True)
-    for name, records in by_source.items():
-        first_val = len(records) - int(len(records) * val_share + 1e-9)
-        for index, record in enumerate(records):
-            part = "train" if index < first_val else "val"
-            _write_record(record, target, part, summary.counts[name])
+    for part, records in train_and_val(every, val_share).items():
+        for record in records:
+            _write_record(record, target, part, summary.counts[record.source])
     val = "images/val" if val_share else "images/train"
     write_text(summary.data_yaml, data_yaml_text(target, "images/train", val))
     return summary

@@ -103,56 +103,58 @@ def validate(
     rows: dict[str, list[tuple[float, ...]]] = {}
     read: list[TrunkOutput] = []
     listening = network.trunk.register_forward_hook(lambda _, __, out: read.append(out))
-    for start in range(0, len(samples), batch_size):
-        chosen = samples[start : start + batch_size]
-        batch = make_batch(chosen, network.config)
-        output = network(batch.crops.to(device, memory_format=layout))
-        if network.config.second_look:
-            angles = upright_turn(output.keypoints_2d_crop.cpu().numpy()).tolist()
-            batch = make_batch(chosen, network.config, angles=angles)
+    try:
+        for start in range(0, len(samples), batch_size):
+            chosen = samples[start : start + batch_size]
+            batch = make_batch(chosen, network.config)
             output = network(batch.crops.to(device, memory_format=layout))
-        targets = complete_targets(batch.targets.to(device), network.hand)
-        known = targets.known
-        joints = output.joints.cpu().numpy()
-        true_joints = known.joints_3d.cpu().numpy()
-        relative = output.vertices - output.joints[:, :1]
-        pa_vertices = pa_errors(relative.cpu().numpy(), targets.vertices.cpu().numpy()).mean(1)
-        evidence = read[-1].evidence  # of the same look as the output
-        read.clear()
-        coarse = _coarse_keypoints(network, output.coarse)
-        seen = torch.full_like(coarse, math.nan) if evidence is None else evidence.points
-        refined_2d, coarse_2d, seen_2d = (
-            _row_means(
-                relative_2d_errors(
-                    points.cpu().numpy(),
-                    known.keypoints_2d.cpu().numpy(),
-                    batch.box_sides,
-                    SURE,
+            if network.config.second_look:
+                angles = upright_turn(output.keypoints_2d_crop.cpu().numpy()).tolist()
+                batch = make_batch(chosen, network.config, angles=angles)
+                output = network(batch.crops.to(device, memory_format=layout))
+            targets = complete_targets(batch.targets.to(device), network.hand)
+            known = targets.known
+            joints = output.joints.cpu().numpy()
+            true_joints = known.joints_3d.cpu().numpy()
+            relative = output.vertices - output.joints[:, :1]
+            pa_vertices = pa_errors(relative.cpu().numpy(), targets.vertices.cpu().numpy()).mean(1)
+            evidence = read[-1].evidence  # of the same look as the output
+            read.clear()
+            coarse = _coarse_keypoints(network, output.coarse)
+            seen = torch.full_like(coarse, math.nan) if evidence is None else evidence.points
+            refined_2d, coarse_2d, seen_2d = (
+                _row_means(
+                    relative_2d_errors(
+                        points.cpu().numpy(),
+                        known.keypoints_2d.cpu().numpy(),
+                        batch.box_sides,
+                        SURE,
+                    )
                 )
+                for points in (output.keypoints_2d_crop, coarse, seen)
             )
-            for points in (output.keypoints_2d_crop, coarse, seen)
-        )
-        columns = np.stack(
-            (
-                pa_errors(joints, true_joints).mean(1),
-                pa_vertices,
-                root_relative_errors(joints, true_joints).mean(1),
-                refined_2d,
-                (output.betas - known.betas).square().mean(1).sqrt().cpu().numpy(),
-                coarse_2d,
-                seen_2d,
-            ),
-            axis=1,
-        )
-        has_joints = known.joints_3d_weight.cpu().numpy() > SURE_3D
-        # Parameters beside weak joints are a fit to one view, no truth.
-        has_parameters = has_joints & (known.has_parameters.cpu().numpy() > 0)
-        columns[np.ix_(~has_joints, np.array([0, 2]))] = np.nan
-        columns[np.ix_(~has_parameters, np.array([1, 4]))] = np.nan
-        for key, row in zip(batch.keys, columns, strict=True):
-            rows.setdefault(key.split("/")[0], []).append(tuple(row))
-    listening.remove()
-    network.train(was_training)
+            columns = np.stack(
+                (
+                    pa_errors(joints, true_joints).mean(1),
+                    pa_vertices,
+                    root_relative_errors(joints, true_joints).mean(1),
+                    refined_2d,
+                    (output.betas - known.betas).square().mean(1).sqrt().cpu().numpy(),
+                    coarse_2d,
+                    seen_2d,
+                ),
+                axis=1,
+            )
+            has_joints = known.joints_3d_weight.cpu().numpy() > SURE_3D
+            # Parameters beside weak joints are a fit to one view, no truth.
+            has_parameters = has_joints & (known.has_parameters.cpu().numpy() > 0)
+            columns[np.ix_(~has_joints, np.array([0, 2]))] = np.nan
+            columns[np.ix_(~has_parameters, np.array([1, 4]))] = np.nan
+            for key, row in zip(batch.keys, columns, strict=True):
+                rows.setdefault(key.split("/")[0], []).append(tuple(row))
+    finally:
+        listening.remove()
+        network.train(was_training)
     return {
         source: SourceErrors(len(values), *(_mean(column) for column in zip(*values, strict=True)))
         for source, values in rows.items()
