@@ -8,7 +8,7 @@ those whose path below it contains a word of `skip` are left out. Half of the pi
 rectangle of a picture of `data` that touches no labelled hand and have empty labels, one to four
 cut-outs each, often so near that only a part is seen. In the other half they are laid on whole
 pictures of `data` beside the hands, whose labels stay. out/images and out/labels can be trained on;
-out/sheet.jpg shows the first pictures with the boxes of the labels, to be looked at.
+out/sheet.jpg shows the first pictures with their labels, to be looked at.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ import numpy as np
 from hard_negatives import FLAT, SUFFIXES, free_rectangles
 from key_words import key_words
 
-from wilor_yolo.data.yolo_labels import HandLabel, label_path, label_text, read_labels
+from wilor_yolo.data.label_sheet import label_sheet
+from wilor_yolo.data.yolo_labels import label_path, label_text, read_labels
+from wilor_yolo.detect.sides import UNKNOWN_SIDE
 from wilor_yolo.images import read_image
+from wilor_yolo.skeleton import LEFT, RIGHT
+from wilor_yolo.whole_files import write_text
 
 MOST_ENLARGED = 2.5  # a cut-out of 200 px looks like nothing at 1,000
 SHOWN = 48  # on the sheet
@@ -90,17 +94,15 @@ def read_cutouts(folder: Path, skip: list[str]) -> list[np.ndarray]:
     return found
 
 
-def on_a_sheet(scene: np.ndarray, hands: list[HandLabel]) -> np.ndarray:
-    """The picture small, in a square of 240 px, with the boxes of its hands."""
-    drawn = scene.copy()
-    for hand in hands:
-        left, top, right, bottom = hand.box.astype(int).tolist()
-        cv2.rectangle(drawn, (left, top), (right, bottom), (0, 255, 0), 2)
-    scale = 240 / max(drawn.shape[:2])
-    drawn = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    square = np.zeros((240, 240, 3), np.uint8)
-    square[: drawn.shape[0], : drawn.shape[1]] = drawn
-    return square
+def without_hands(
+    scene: np.ndarray, taken: np.ndarray, rng: np.random.Generator
+) -> np.ndarray | None:
+    """A part of the scene that touches no box of `taken` (N, 4) and shows something, or None."""
+    for left, top, right, bottom in free_rectangles(scene.shape[1::-1], taken, rng)[:1]:
+        part = scene[top:bottom, left:right]
+        if part.std() >= FLAT:
+            return part
+    return None
 
 
 def main() -> None:
@@ -108,35 +110,27 @@ def main() -> None:
     out, rng = Path(keys["out"]), np.random.default_rng(int(keys.get("seed", 0)))
     for name in ("images", "labels"):
         (out / name).mkdir(parents=True, exist_ok=True)
-    cutouts = read_cutouts(
-        Path(keys["cutouts"]), keys.get("skip", "").split(",") if keys.get("skip") else []
-    )
+    skip = [word for word in keys.get("skip", "").split(",") if word]
+    cutouts = read_cutouts(Path(keys["cutouts"]), skip)
     pictures = [p for p in sorted(Path(keys["data"]).iterdir()) if p.suffix.lower() in SUFFIXES]
-    sheet: list[np.ndarray] = []
     count = int(keys.get("count", 800))
-    for number in range(count):
-        while True:
-            file = pictures[rng.integers(len(pictures))]
-            scene, label = read_image(file), label_path(file)
-            size = scene.shape[1], scene.shape[0]
-            hands = list(read_labels(label, size)) if label.is_file() else []
-            taken = np.array([hand.box for hand in hands]).reshape(-1, 4)
-            if number % 2:
-                break
-            free = free_rectangles(size, taken, rng)
-            if free:
-                left, top, right, bottom = free[0]
-                scene, hands, taken = scene[top:bottom, left:right], [], taken[:0]
-                if scene.std() >= FLAT:
-                    break
-        scene = compressed(with_cutouts(scene, taken, cutouts, rng), rng)
-        cv2.imwrite(str(out / "images" / f"{number:05d}.jpg"), scene)
-        (out / "labels" / f"{number:05d}.txt").write_text(label_text(hands, size))
-        if len(sheet) < SHOWN:
-            sheet.append(on_a_sheet(scene, hands))
-    sheet += [np.zeros_like(sheet[0])] * (-len(sheet) % 8)
-    rows = [np.hstack(sheet[i : i + 8]) for i in range(0, len(sheet), 8)]
-    cv2.imwrite(str(out / "sheet.jpg"), np.vstack(rows))
+    written: list[Path] = []
+    while len(written) < count:
+        file = pictures[rng.integers(len(pictures))]
+        scene: np.ndarray | None = read_image(file)
+        size = scene.shape[1], scene.shape[0]
+        hands = read_labels(label_path(file), size)
+        taken = np.array([hand.box for hand in hands]).reshape(-1, 4)
+        if len(written) % 2 == 0:
+            scene, hands, taken = without_hands(scene, taken, rng), (), taken[:0]
+        if scene is None:
+            continue
+        picture = out / "images" / f"{len(written):05d}.jpg"
+        cv2.imwrite(str(picture), compressed(with_cutouts(scene, taken, cutouts, rng), rng))
+        write_text(label_path(picture), label_text(hands, size))
+        written.append(picture)
+    sides = {side: side for side in (LEFT, RIGHT, UNKNOWN_SIDE)}
+    cv2.imwrite(str(out / "sheet.jpg"), label_sheet(written[:SHOWN], 8, 240, sides))
     print(f"{count} pictures with {len(cutouts)} cut-outs on {len(pictures)} pictures")
 
 
