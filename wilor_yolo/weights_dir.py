@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .errors import WeightsError
 
-__all__ = ["or_shipped", "shipped", "shipped_dataset", "weights_dir"]
+__all__ = ["or_shipped", "or_shipped_dataset", "shipped", "shipped_dataset", "weights_dir"]
 
 DETECTOR = "hand-n.pt"
 RECONSTRUCTOR = "reconstructor-s.safetensors"
@@ -49,6 +49,17 @@ def or_shipped(path: str | Path) -> Path:
         return path
     try:
         return shipped(path.name)
+    except WeightsError:
+        return path
+
+
+def or_shipped_dataset(path: str | Path) -> Path:
+    """As :func:`or_shipped`, of a data YAML."""
+    path = Path(path)
+    if path.exists() or path.name != str(path):
+        return path
+    try:
+        return shipped_dataset(path.name)
     except WeightsError:
         return path
 

@@ -73,6 +73,26 @@ def test_a_yolo_set_and_back_from_a_file(
     assert "part.json has no entry for" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(
+    yolo_set: Path, blobs: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("wilor_yolo.evaluate.detection.ask", None)  # nothing may be looked at
+    file = yolo_set.parent / "a_file"
+    file.touch()
+    assert main(["evaluate", "detection", f"data={yolo_set}", f"out={file}"]) == 2
+    assert "is a file; give another folder with out=" in capsys.readouterr().err
+
+
+def test_the_shipped_set_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures = true_pictures("hand-sample.yaml")
+    assert len(pictures) > 4 and all(picture.file.is_file() for picture in pictures)
+    assert main(["data", "check", "source=hand-sample.yaml"]) == 0
+    assert "no faults" in capsys.readouterr().out
+
+
 def test_a_limit_is_spread_over_the_pictures(
     yolo_set: Path, tmp_path: Path, painter: Any, blobs: Any
 ) -> None:

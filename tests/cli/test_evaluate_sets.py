@@ -242,6 +242,9 @@ def test_other_bad_input(freihand_root: Path, ho3d_root: Path, tmp_path: Path, c
     error = fails("freihand", f"root={freihand_root}", f"pred={short}")
     assert "predicts 2 hands, the truth has 3" in error
     assert "does not exist" in fails("freihand", f"root={tmp_path}", "pred=x.json")
+    for part, root in (("freihand", freihand_root), ("ho3d", ho3d_root)):
+        # Said before the first picture is looked at: the oracle would have to be asked
+        assert "is a file; give another folder" in fails(part, f"root={root}", f"out={short}")
     (ho3d_root / "evaluation.txt").write_text("SM1/0000\n")
     assert "different versions" in fails("ho3d", f"root={ho3d_root}")
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import HandError
 from ..evenly import evenly
+from ..weights_dir import or_shipped_dataset
 from .data_sets import HELP as SETS_HELP
 from .data_sets import convert_set
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole
@@ -141,7 +142,7 @@ def _check(args: Sequence[str]) -> int:
 def _check_yaml(options: CheckOptions) -> int:
     from ..data.yolo_check import check_yolo_set
 
-    report = check_yolo_set(options.source)
+    report = check_yolo_set(or_shipped_dataset(options.source))
     _say(report.lines, report.faults, report.kinds)
     bad = set(report.bad)
     sound = [file for file in report.pictures if file not in bad]
@@ -203,8 +204,9 @@ def _sheet(args: Sequence[str]) -> int:
     if _is_yaml(options.source):
         from ..data.yolo_set import picture_files, read_data_yaml, sides_of_classes
 
-        files = [file for part in picture_files(options.source).values() for file in part]
-        sides = sides_of_classes(read_data_yaml(Path(options.source)))
+        data_yaml = or_shipped_dataset(options.source)
+        files = [file for part in picture_files(data_yaml).values() for file in part]
+        sides = sides_of_classes(read_data_yaml(data_yaml))
         _draw_labels(evenly(files, options.count), sides, options.out, options.columns)
         return 0
     from ..data.square import squared

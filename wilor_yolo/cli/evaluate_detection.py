@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ import numpy as np
 
 from ..errors import HandError
 from ..evenly import evenly
+from ..weights_dir import or_shipped_dataset
 from ..whole_files import write_text
 from .data_sets import open_pictures
 from .evaluate_sets import progress
-from .folder import new_folder
+from .folder import folder_of_run
 from .keys import (
     choice,
     describe_keys,
@@ -91,8 +93,6 @@ def detection(args: Sequence[str]) -> int:
     """Run ``evaluate detection``."""
     options = read_keys(DetectionOptions, args, "evaluate detection")
     from ..data.raw_hand import ReadReport
-    from ..evaluate.detection import ask, pictures_per_second, tabulate
-    from ..evaluate.detection_table import Runner, format_table, table_1
 
     trouble = ReadReport()
     trouble.on_fault = lambda message: print(f"BAD {message}", file=sys.stderr)
@@ -101,6 +101,18 @@ def detection(args: Sequence[str]) -> int:
         pictures = of_sources(pictures, options.sources)
     if options.limit is not None:
         pictures = evenly(pictures, options.limit)
+    made = nullcontext() if options.out is None else folder_of_run(options.out)
+    with made as out:
+        _measure(options, pictures, out)
+    if trouble.left_out.total() or trouble.fault_count:
+        print(f"\nNot all of the set was measured:\n{trouble}")
+    return 1 if trouble.fault_count else 0
+
+
+def _measure(options: DetectionOptions, pictures: Sequence[TruePicture], out: Path | None) -> None:
+    from ..evaluate.detection import ask, pictures_per_second, tabulate
+    from ..evaluate.detection_table import Runner, format_table, table_1
+
     peer = open_peer(options.detector, options.imgsz, options.device, options.mediapipe)
     with progress("pictures") as report:
         answers = ask(peer.find, pictures, report)
@@ -113,11 +125,8 @@ def detection(args: Sequence[str]) -> int:
     print(format_table(rows))
     if options.format is not None and (beside := table_1(options.format, runner, rows[-1])):
         print(f"\n{beside}")
-    if options.out is not None:
-        _write(new_folder(options.out), options, peer, runner, rows, answers)
-    if trouble.left_out.total() or trouble.fault_count:
-        print(f"\nNot all of the set was measured:\n{trouble}")
-    return 1 if trouble.fault_count else 0
+    if out is not None:
+        _write(out, options, peer, runner, rows, answers)
 
 
 def true_pictures(
@@ -140,7 +149,7 @@ def true_pictures(
     if format is not None:
         pictures = _of_format(format, data, split or "test", images, report)
     elif path.suffix in {".yaml", ".yml"}:
-        pictures = _of_yaml(path, split or "val")
+        pictures = _of_yaml(or_shipped_dataset(path), split or "val")
     else:
         from ..evaluate.true_pictures import pictures_of_records
 

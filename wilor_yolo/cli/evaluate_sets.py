@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import HandError
 from ..whole_files import write_text
-from .folder import new_folder
+from .folder import folder_of_run
 from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def freihand(args: Sequence[str]) -> int:
         out = weights = None
     else:
         frames = read_freihand_frames(options.root, truth)[: options.limit]
-        result, weights = _run(options, frames)
-        joints, vertices = result.joints, result.vertices
-        out = _write(options, joints, vertices)
+        with folder_of_run(options.out) as out:
+            result, weights = _run(options, frames)
+            joints, vertices = result.joints, result.vertices
+            _write(options, out, joints, vertices)
     scores = _score(joints, vertices, truth, SCALE_BONE)
     print(freihand_table(scores, _name(options)))
     print(variants(scores))
@@ -135,9 +136,10 @@ def ho3d(args: Sequence[str]) -> int:
                 f"note: {len(frames)} frames; HO3D {options.version} has {FRAMES[options.version]}",
                 file=sys.stderr,
             )
-        result, weights = _run(options, frames[: options.limit])
-        joints, vertices = to_ho3d_axes(result.joints, result.vertices)
-        out = _write(options, joints, vertices)
+        with folder_of_run(options.out) as out:
+            result, weights = _run(options, frames[: options.limit])
+            joints, vertices = to_ho3d_axes(result.joints, result.vertices)
+            _write(options, out, joints, vertices)
     if truth is None:
         print("No evaluation_xyz.json and evaluation_verts.json there: nothing to score against.")
         return 0
@@ -201,16 +203,14 @@ def _reconstructor(options: FreihandOptions | Ho3dOptions | HintOptions) -> Hand
     )
 
 
-def _write(options: FreihandOptions | Ho3dOptions, joints: Any, vertices: Any) -> Path:
+def _write(options: FreihandOptions | Ho3dOptions, out: Path, joints: Any, vertices: Any) -> None:
     from ..evaluate.challenge_files import write_predictions
 
-    out = new_folder(options.out)
     file = write_predictions(out, joints, vertices)
     if options.limit is None:
         print(f"Predictions, as the challenge takes them: {file}")
     else:
         print(f"Predictions, too few for the challenge (leave limit= out): {file}")
-    return out
 
 
 def _score(

@@ -12,7 +12,7 @@ from ultralytics.nn.tasks import PoseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT, YAML
 
 from ..errors import HandError, WeightsError
-from ..weights_dir import DETECTOR, or_shipped, shipped, shipped_dataset, weights_dir
+from ..weights_dir import DETECTOR, or_shipped, or_shipped_dataset, shipped, weights_dir
 from .options import HandOptions
 from .predictor import HandPredictor
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
@@ -301,12 +301,7 @@ def data_yaml(data: object) -> str:
     """
     if not isinstance(data, (str, Path)):
         raise HandError("data takes one data YAML; list several folders under its train: key")
-    path = Path(data)
-    if not path.exists() and path.name == str(data):
-        try:
-            return str(shipped_dataset(path.name))
-        except WeightsError:
-            pass
+    path = or_shipped_dataset(data)
     if not path.is_file():
         raise HandError(f"there is no data YAML {data}")
     return str(path)
