@@ -12,6 +12,7 @@ import torch
 from wilor_yolo.errors import WeightsError
 from wilor_yolo.reconstruct.torch_archive import PickledTensor, TorchArchive
 from wilor_yolo.unpickle import Record
+from wilor_yolo.weights_dir import shipped
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "released" / "official_tiny.ckpt"
 
@@ -116,6 +117,11 @@ def test_a_checkpoint_that_runs_something_is_refused_and_does_not_run(tmp_path, 
     assert not marker.exists()
     torch.load(path, weights_only=False)  # torch's own trusting reader does run it
     assert marker.exists()
+
+
+def test_a_detector_is_called_one():
+    with pytest.raises(WeightsError, match=r"hand-n\.pt is a YOLO model; .*detector="):
+        TorchArchive(shipped("hand-n.pt"))
 
 
 @pytest.mark.parametrize("name", ["torch.hub.load", "torch.load", "numpy.load", "collections.abc"])

@@ -126,6 +126,10 @@ class TorchArchive:
             )
         except WeightsError as error:
             self._zip.close()
+            if "ultralytics." in str(error):
+                raise WeightsError(
+                    f"{self.path} is a YOLO model; is it a detector (detector=)?"
+                ) from None
             raise WeightsError(f"{self.path} is no checkpoint we can trust: {error}.") from None
 
     def __enter__(self) -> TorchArchive:
