@@ -93,8 +93,10 @@ def test_ignored_keypoints_may_be_anywhere(layer):
     wrong, confidence = true.keypoints_2d.copy(), np.ones((6, 21))
     wrong[:, 4:9] += 500
     assert _depth_error(place_by_keypoints(true, wrong), true) > 0.01
-    confidence[:, 4:9] = 0
-    assert np.abs(place_by_keypoints(true, wrong, confidence).cam_t - true.cam_t).max() < 1e-4
+    for nothing in (0, -1, np.nan):
+        confidence[:, 4:9] = nothing
+        found = place_by_keypoints(true, wrong, confidence)
+        assert np.abs(found.cam_t - true.cam_t).max() < 1e-4
 
 
 def test_weights_are_those_of_least_squares(layer):

@@ -150,7 +150,8 @@ def place_by_keypoints(
     Args:
         hands: reconstructed hands.
         keypoints_2d: (N, 21, 2) px; NaN where one is not known.
-        confidence: (N, 21) weights of the keypoints, 0 to ignore one; all alike by default.
+        confidence: (N, 21) weights of the keypoints, 0, less or NaN to ignore one; all alike by
+            default.
 
     Returns:
         The hands; one whose keypoints fit no hand before the camera stays where it was.
@@ -170,7 +171,7 @@ def place_by_keypoints(
         )
     if not count:
         return hands
-    weights = np.where(np.isfinite(pixels).all(-1), weights.clip(min=0), 0)
+    weights = np.where(np.isfinite(pixels).all(-1), np.nan_to_num(weights).clip(min=0), 0)
     fitted = fit_translation(joints, np.nan_to_num(pixels), K, weights)
     # Two points fix a translation.
     good = (fitted[:, 2] > NEAREST) & ((weights > 0).sum(-1) >= 2)
