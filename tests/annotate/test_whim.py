@@ -11,11 +11,13 @@ import torch
 
 from wilor_yolo.annotate.whim import (
     WHIM_DTYPE,
+    WhimHand,
     extract_frames,
     read_frame,
     read_video_ids,
     write_frame,
 )
+from wilor_yolo.annotate.whim_frames import _array
 from wilor_yolo.errors import HandError, ImageError
 
 K = np.array([[37500.0, 0, 960], [0, 37500.0, 540], [0, 0, 1]])
@@ -139,6 +141,14 @@ def test_ours_needs_no_pickle_and_reads_like_theirs(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["000003.npy"]
     with pytest.raises(HandError, match="WHIM_DTYPE"):
         write_frame(path, np.zeros(2))
+
+
+def test_a_hand_without_3d_keeps_its_keypoints(tmp_path: Path) -> None:
+    hand = WhimHand(np.array([0, 0, 10, 10]), True, keypoints_2d=np.full((21, 2), 5, np.float32))
+    write_frame(tmp_path / "0.npy", _array([hand]))
+    (read,) = read_frame(tmp_path / "0.npy")
+    assert read.joints_3d is None and read.K is None and read.trans is None
+    np.testing.assert_array_equal(read.keypoints_2d, hand.keypoints_2d)
 
 
 def test_frames_of_a_download_of_another_size_and_rate(tmp_path: Path) -> None:

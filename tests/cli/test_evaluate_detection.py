@@ -93,6 +93,16 @@ def test_the_shipped_set_by_its_name(
     assert "no faults" in capsys.readouterr().out
 
 
+def test_keypoints_of_label_files_count_as_those_of_detectors_do(yolo_set: Path) -> None:
+    """A label in the middle of the picture is at (159.5, 119.5) for who counts pixels from 0."""
+    for label in (yolo_set.parent / "labels" / "val").glob("*.txt"):
+        label.write_text("1 0.5 0.5 0.25 0.5" + 21 * " 0.5 0.5 2")
+    truth = true_pictures(str(yolo_set))[0].hands
+    assert truth.keypoints is not None
+    np.testing.assert_allclose(truth.keypoints, np.full((1, 21, 2), (159.5, 119.5)))
+    np.testing.assert_allclose(truth.boxes, [[120, 60, 200, 180]])
+
+
 def test_a_limit_is_spread_over_the_pictures(
     yolo_set: Path, tmp_path: Path, painter: Any, blobs: Any
 ) -> None:
@@ -177,7 +187,7 @@ def test_coco_wholebody(
     assert picture.hands.sides.tolist() == [LEFT, RIGHT] and picture.complete
     assert picture.hands.boxes[0].tolist() == [20, 30, 80, 110]  # as the set has them
     assert picture.hands.keypoints is not None
-    assert picture.hands.keypoints[1, 20].tolist() == [290, 200]
+    assert picture.hands.keypoints[1, 20].tolist() == [289.5, 199.5]  # from pixel 0
     # Part of a set is not the set: that is said, and the exit code tells.
     # The right hand beside the broken left one is not asked for alone.
     broken = entry | {"lefthand_kpts": [1.0], "image_id": 2}
@@ -208,7 +218,7 @@ def test_whim(tmp_path: Path, painter: Any) -> None:
     assert picture.hands.sides.tolist() == [LEFT, RIGHT]
     np.testing.assert_allclose(picture.hands.boxes, [hand[1:] for hand in HANDS])
     assert picture.hands.keypoints is not None
-    assert picture.hands.keypoints[0, 20].tolist() == [80, 110]
+    assert picture.hands.keypoints[0, 20].tolist() == [79.5, 109.5]
     assert np.isnan(picture.hands.keypoints[1]).all()
 
 

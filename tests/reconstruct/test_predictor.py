@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from wilor_yolo.crops import crop_geometry
+from wilor_yolo.crops import crop_geometry, crop_hands, normalise
 from wilor_yolo.errors import HandError, WeightsError
 from wilor_yolo.geometry import (
+    default_intrinsics,
     mirror_points,
     project,
     released_intrinsics,
@@ -248,6 +249,27 @@ def test_a_given_hand_replaces_the_buffers_of_the_checkpoint(tmp_path):
     reconstructor = HandReconstructor(CHECKPOINT, heads=4, hand_model=tmp_path / "hand.npz")
     template = reconstructor.network.hand.v_template.numpy()
     assert np.array_equal(template, 2 * model.v_template)
+
+
+def test_hands_seen_from_afar_project_to_where_the_network_sees_them(picture, tmp_path):
+    """HInt scores what a network says of its crop; near the camera the hand would be elsewhere."""
+    weights = _weights(tmp_path / "a.safetensors", frame="camera")
+    reconstructor = HandReconstructor(weights, second_look=False)
+    config = reconstructor.network.config
+    crops = crop_geometry(BOXES, SIDES, box_scale=config.box_scale, aspect=config.visible)
+    pixels = torch.from_numpy(normalise(crop_hands(picture, crops, config.image_size)))
+    with torch.no_grad():
+        seen = crops.to_image(reconstructor.network(pixels).keypoints_2d_crop.numpy())
+
+    def error(K):
+        hands = reconstructor.reconstruct_boxes(picture, BOXES, SIDES, K)
+        return np.abs(hands.keypoints_2d - seen).max()
+
+    assert error(reconstructor.intrinsics_of_crops(321, 240)) < 1.5 < 10 < error(None)
+
+
+def test_networks_of_ray_frames_need_no_camera_from_afar(reconstructor):
+    assert np.array_equal(reconstructor.intrinsics_of_crops(321, 240), default_intrinsics(321, 240))
 
 
 # Wrong arguments

@@ -265,7 +265,8 @@ def _hand(entry: dict[str, Any]) -> WhimHand:
     def array(name: str, *shape: int) -> np.ndarray | None:
         if entry.get(name) is None:
             return None
-        return np.asarray(entry[name], np.float32).reshape(shape)
+        values = np.asarray(entry[name], np.float32).reshape(shape)
+        return None if np.isnan(values).all() else values  # so `write_frame` says "none"
 
     bbox = array("bbox", 4)
     joints, trans, K = array("joints_3d", 21, 3), array("trans", 3), array("K", 3, 3)

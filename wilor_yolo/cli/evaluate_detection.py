@@ -200,6 +200,7 @@ def _of_yaml(path: Path, split: str) -> list[TruePicture]:
 
 
 def _true_hands(labels: Sequence[HandLabel]) -> PictureHands:
+    from ..data.yolo_labels import HALF_PIXEL
     from ..metrics.detection import UNKNOWN, PictureHands
     from ..skeleton import NUM_JOINTS, SIDE_NAMES
 
@@ -207,7 +208,8 @@ def _true_hands(labels: Sequence[HandLabel]) -> PictureHands:
     for row, label in zip(keypoints, labels, strict=True):
         if label.keypoints is not None:
             known = label.keypoints[:, 2] > 0
-            row[known] = label.keypoints[known, :2]
+            # Labels count from the picture's border, the detectors' answers from its first pixel
+            row[known] = label.keypoints[known, :2] - HALF_PIXEL
     return PictureHands(
         np.array([label.box for label in labels]).reshape(-1, 4),
         np.array([label.side if label.side in SIDE_NAMES else UNKNOWN for label in labels], int),

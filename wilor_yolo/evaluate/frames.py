@@ -59,6 +59,9 @@ def predict_frames(
 ) -> FramePredictions:
     """Rebuild the hand of every frame from the box and camera that the protocol gives.
 
+    Where the set has no cameras, the one is taken under which the joints project to where the
+    network sees them in its crop, which is what such a set scores.
+
     Raises:
         ImageError: a picture is missing or damaged.
     """
@@ -66,11 +69,12 @@ def predict_frames(
     vertices = np.zeros((len(frames), 778, 3), np.float32)
     keypoints = np.zeros((len(frames), 21, 2), np.float32)
     for i, frame in enumerate(frames):
+        image = read_image(frame.picture)
+        intrinsics = frame.intrinsics
+        if intrinsics is None:
+            intrinsics = reconstructor.intrinsics_of_crops(image.shape[1], image.shape[0])
         hands = reconstructor.reconstruct_boxes(
-            read_image(frame.picture),
-            frame.box[None],
-            np.array([frame.is_right]),
-            frame.intrinsics,
+            image, frame.box[None], np.array([frame.is_right]), intrinsics
         )
         assert hands.joints is not None and hands.vertices is not None
         assert hands.cam_t is not None and hands.keypoints_2d is not None

@@ -18,6 +18,7 @@ import torch
 from ..crops import CropGeometry, crop_geometry, crop_hands, normalise, require_bgr
 from ..devices import torch_device
 from ..errors import HandError, WeightsError
+from ..geometry import default_intrinsics, released_intrinsics
 from ..hands import Hands
 from ..mano.files import load_hand_model
 from ..released_crops import SIZE as RELEASED_SIZE
@@ -207,6 +208,15 @@ class HandReconstructor:
         found = self._run(requests, self.check_sides if check_sides is None else check_sides)
         done = [self._sized(hands, hand_length, betas) for hands in found]
         return done[0] if one else done
+
+    def intrinsics_of_crops(self, width: int, height: int) -> np.ndarray:
+        """K (3, 3), px, under which joints project to where the network sees them in its crops.
+
+        A network of `frame: camera`, as the released ones, takes each crop for one seen from afar;
+        under a short focal length its hands, posed so, would project elsewhere.
+        """
+        far = self.network.config.frame == "camera"
+        return released_intrinsics(width, height) if far else default_intrinsics(width, height)
 
     def reconstruct_boxes(
         self,
