@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from wilor_yolo.errors import ImageError
-from wilor_yolo.images import exif_focal, picture_size, read_image
+from wilor_yolo.images import exif_focal, from_pillow, picture_size, read_image
 
 # Four flat quarters, RGB: survives JPEG, palettes and scaling to a few levels.
 CORNERS = {"nw": (255, 0, 0), "ne": (0, 255, 0), "sw": (0, 0, 255), "se": (200, 200, 200)}
@@ -96,6 +96,8 @@ def test_16_bit_grey(tmp_path: Path, name: str) -> None:
     ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     Image.fromarray(ramp).save(tmp_path / name)
     np.testing.assert_allclose(read_image(tmp_path / name)[..., 1], ramp // 256, atol=1)
+    as_pillow = from_pillow(Image.open(tmp_path / name))
+    np.testing.assert_allclose(as_pillow[..., 1], ramp // 256, atol=1)
 
 
 def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
@@ -109,6 +111,8 @@ def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
         [[255, 255, 255], [127, 255, 127], [0, 0, 255], [200, 200, 200]],
         atol=1,
     )
+    with Image.open(tmp_path / "a.png") as same:
+        np.testing.assert_array_equal(from_pillow(same), read_image(tmp_path / "a.png"))
     Image.new("LA", (5, 5), (0, 0)).save(tmp_path / "grey.png")
     assert (read_image(tmp_path / "grey.png") == 255).all()
     opaque = quarters().convert("RGBA")
@@ -137,6 +141,7 @@ def test_every_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -
     stored.save(tmp_path / f"a.{suffix}", exif=exif, quality=98)
     assert_quarters(read_image(tmp_path / f"a.{suffix}"), tolerance=12)
     assert picture_size(tmp_path / f"a.{suffix}") == (60, 40)
+    assert_quarters(from_pillow(Image.open(tmp_path / f"a.{suffix}")), tolerance=12)
 
 
 def test_smallest_and_widest(tmp_path: Path) -> None:
@@ -236,6 +241,12 @@ def test_float_samples_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "depth.tif")
     with pytest.raises(ImageError, match=r"depth\.tif holds 32-bit samples"):
         read_image(tmp_path / "depth.tif")
+
+
+def test_a_pillow_picture_of_unknown_range_is_refused() -> None:
+    for mode in ("I", "F"):
+        with pytest.raises(ImageError, match="the picture holds 32-bit samples"):
+            from_pillow(Image.new(mode, (5, 5)))
 
 
 def test_bomb_is_refused_before_it_is_decoded(

@@ -18,7 +18,7 @@ import numpy as np
 
 from .errors import ImageError
 
-__all__ = ["MAX_PIXELS", "exif_focal", "picture_size", "read_image"]
+__all__ = ["MAX_PIXELS", "exif_focal", "from_pillow", "picture_size", "read_image"]
 
 # Pillow refuses more than this by default (a "decompression bomb"); so do we, by name.
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)
@@ -58,6 +58,21 @@ def read_image(path: str | Path) -> np.ndarray:
         if not transparent and _complete(data, header.format):
             return _upright(_decode_opencv(data, path), _orientation(header))
     return _upright(_decode_pillow(header, data, path), _orientation(header))
+
+
+def from_pillow(image: Any) -> np.ndarray:
+    """A Pillow picture as :func:`read_image` would give its file: (H, W, 3) uint8, BGR.
+
+    Raises:
+        ImageError: cut off, or of samples whose range nobody knows.
+    """
+    try:
+        image.load()
+        return np.ascontiguousarray(
+            _upright(_opaque_bgr(image, "the picture"), _orientation(image))
+        )
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"the picture is damaged ({error}); save it as JPEG or PNG.") from None
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:
@@ -200,16 +215,7 @@ def _decode_opencv(data: bytes, path: Path) -> np.ndarray:
 def _decode_pillow(image: Any, data: bytes, path: Path) -> np.ndarray:
     try:
         image.load()
-        if image.mode.startswith("I;16"):
-            grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-            return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
-        if image.mode in {"I", "F"}:
-            raise ImageError(
-                f"{path} holds 32-bit samples of unknown range; save it as an 8-bit PNG."
-            )
-        if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-            return _on_white(np.asarray(image.convert("RGBA")))
-        return cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
+        return _opaque_bgr(image, str(path))
     except ImageError:
         raise
     except (OSError, SyntaxError) as error:
@@ -218,6 +224,18 @@ def _decode_pillow(image: Any, data: bytes, path: Path) -> np.ndarray:
         raise ImageError(f"{path} is damaged ({error}); save it as JPEG or PNG.") from None
     except Exception:  # a mode or a codec that Pillow cannot convert
         return _decode_opencv(data, path)
+
+
+def _opaque_bgr(image: Any, name: str) -> np.ndarray:
+    sixteen_bits = image.mode == "I" and image.format == "PNG"  # older Pillows call them so
+    if image.mode.startswith("I;16") or sixteen_bits:
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    if image.mode in {"I", "F"}:
+        raise ImageError(f"{name} holds 32-bit samples of unknown range; save it as an 8-bit PNG.")
+    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        return _on_white(np.asarray(image.convert("RGBA")))
+    return cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
 
 
 def _on_white(rgba: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from .detect.stock_files import require_tracker
 from .detect.working_point import CONFIDENCE, IOU
 from .errors import HandError
 from .hands import Hands
-from .images import read_image
+from .images import from_pillow, read_image
 from .skeleton import LEFT, RIGHT
 from .sources import (
     VIDEO_SUFFIXES,
@@ -348,10 +348,7 @@ def _picture(source: _Picture) -> np.ndarray:
             raise HandError(f"{source} is a video; its frames come from HandPipeline.stream.")
         return read_image(Path(source))
     if _is_pil(source):
-        from PIL import ImageOps
-
-        upright = ImageOps.exif_transpose(source).convert("RGB")
-        return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
+        return from_pillow(source)
     if not isinstance(source, np.ndarray):
         raise HandError(f"a picture is a {type(source).__name__}; give a path or a BGR array.")
     if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8 or 0 in source.shape:

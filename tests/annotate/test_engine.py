@@ -257,6 +257,33 @@ def test_bad_input_is_logged_and_the_rest_goes_on(
     assert failed["time"] == pytest.approx(0.4) and "a bad day" in failed["what"]
 
 
+def test_a_picture_nobody_looked_at_is_no_background_and_tried_again(
+    tmp_path: Path, painted, square_finder
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(2):
+        cv2.imwrite(str(folder / f"{i}.png"), painted([("left", 5 + 30 * i, 5, 40)], i))
+
+    class Moody:
+        name = "squares"
+        bad_day = True
+
+        def __call__(self, image: np.ndarray) -> HandCandidates:
+            if self.bad_day:
+                raise RuntimeError("out of memory")
+            return finder(image)
+
+    out, finder, moody = tmp_path / "out", square_finder(), Moody()
+    settings = replace(SETTINGS, keep_empty=True)
+    counts = job(out, moody, settings).run(folder).counts
+    assert counts["frames nobody looked at"] == counts["detector failures"] == 2
+    assert not counts["frames without hands"] and not list(out.rglob("*.txt"))
+    moody.bad_day = False
+    counts = job(out, moody, settings).run(folder).counts
+    assert counts["frames written"] == 2 and counts["hands"] == 2
+
+
 def test_a_torn_video_is_used_as_far_as_it_goes_and_named(
     tmp_path: Path, clip: Path, square_finder
 ) -> None:

@@ -32,6 +32,13 @@ class Broken:
         raise RuntimeError("out of luck\nand more")
 
 
+class Nothing:
+    name = "nothing"
+
+    def __call__(self, image: np.ndarray) -> HandCandidates:
+        return HandCandidates.none()
+
+
 class Stored:
     name = "stored"
 
@@ -69,6 +76,13 @@ def test_a_detector_that_throws_costs_its_own_voice_only() -> None:
     elsewhere = FrameName("clip", 4, "/videos/clip.mp4")
     (hand,) = ensemble(np.zeros((20, 30, 3), np.uint8), elsewhere, said.append)
     assert hand.confidence == pytest.approx(0.8)
+
+
+def test_nobody_looked_is_not_nobody_there() -> None:
+    elsewhere = FrameName("clip", 4, "/videos/clip.mp4")  # Stored does not name it
+    picture = np.zeros((20, 30, 3), np.uint8)
+    assert Ensemble([Broken()], [Stored()])(picture, elsewhere, lambda what: None) is None
+    assert Ensemble([Nothing()], [Stored()])(picture, elsewhere, print) == []
 
 
 def test_people_that_fail_leave_the_full_frame() -> None:

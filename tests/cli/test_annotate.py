@@ -107,10 +107,13 @@ def test_trouble_is_exit_code_1(pictures: Path, tmp_path: Path, capsys) -> None:
         (["source=.", "out=o", "unsure=0.9"], "above keep"),
         (["source=.", "out=o", "projection=fisheye"], "one of full, weak"),
         (["source=.", "out=o", "hand_model=m.pkl"], "needs its own prior="),
+        (["source={picture}", "out={out}", "device=cuda:77"], "device=cuda:77: torch sees"),
+        (["source={picture}", "out={out}", "device=cuda:77", "fit=False"], "device=cuda:77"),
     ],
 )
-def test_mistakes(words: list[str], message: str, capsys) -> None:
-    assert main(["annotate", *words]) == 2
+def test_mistakes(words: list[str], message: str, pictures: Path, tmp_path: Path, capsys) -> None:
+    places = {"picture": pictures / "a.png", "out": tmp_path / "out"}
+    assert main(["annotate", *(word.format(**places) for word in words)]) == 2
     assert message in capsys.readouterr().err
 
 

@@ -220,6 +220,18 @@ def test_a_sheet_of_a_yolo_set_reaches_to_the_end(yolo_set: Path, tmp_path: Path
     assert cv2.imread(str(out))[:, -20:].max() > 170  # the last is b6, not b3
 
 
+def test_a_sheet_shows_a_picture_of_two_parts_once(
+    yolo_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data_yaml, out = yolo_set / "data.yaml", tmp_path / "sheet.jpg"
+    count = len(list((yolo_set / "images" / "val").iterdir()))
+    data_yaml.write_text(data_yaml.read_text().replace("images/train", "images/val"))
+    assert main(["data", "sheet", f"source={data_yaml}", f"out={out}"]) == 0
+    assert capsys.readouterr().out.startswith(f"{count} pictures")
+    assert main(["data", "sheet", f"source={data_yaml}", f"out={out}", "network=hybrid-s"]) == 2
+    assert "network= is for shards" in capsys.readouterr().err
+
+
 def test_sheet_of_what_a_network_sees(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -253,6 +253,26 @@ def test_mediapipe_is_a_peer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert peer.work is not None and len(peer.work(tmp_path / "a.jpg", image)) == 0
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (["split=val"], "split= goes with a data YAML or format="),
+        (["images=x"], "images= goes with format="),
+        (["data={yaml}", "images=x"], "images= goes with format="),
+        (["data={yaml}", "mediapipe=x.whl"], "mediapipe= goes with detector=mediapipe"),
+        (["data={yaml}", "device=cuda:77"], "device=cuda:77: torch sees"),
+    ],
+)
+def test_keys_that_would_do_nothing(
+    keys: list[str], message: str, yolo_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [key.format(yaml=yolo_set) for key in keys]
+    if not words[0].startswith("data="):
+        words.append(f"data={yolo_set.parent}")
+    assert main(["evaluate", "detection", "seconds=0", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_an_absent_detector() -> None:
     with pytest.raises(HandError, match=r"absent\.pt"):
         open_peer("absent.pt")

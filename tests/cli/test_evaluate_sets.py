@@ -141,6 +141,14 @@ def test_freihand(freihand_root: Path, tmp_path: Path, oracle: list[Any], capsys
     # Scoring the file that was written gives the same, and needs no reconstructor.
     assert main(["evaluate", "freihand", f"root={freihand_root}", f"pred={out / 'pred.zip'}"]) == 0
     assert "out (n=3)" in capsys.readouterr().out and len(oracle) == 4
+    theirs = [f"root={freihand_root}", f"pred={out / 'pred.zip'}"]
+    assert main(["evaluate", "freihand", *theirs, f"out={tmp_path / 'theirs'}"]) == 0
+    again = json.loads((tmp_path / "theirs" / "scores.json").read_text())
+    assert again["pred"] == "pred.zip" and again["pa_mpjpe"] == pytest.approx(
+        scores["pa_mpjpe"], abs=1e-3
+    )
+    assert main(["evaluate", "freihand", *theirs, "heads=4"]) == 2
+    assert "heads= goes without pred=" in capsys.readouterr().err
 
 
 def test_freihand_with_a_real_network(

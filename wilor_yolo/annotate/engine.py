@@ -142,7 +142,7 @@ class AnnotationJob:
         try:
             with VideoReader(item, self.settings.rate, self.settings.chunk) as reader:
                 for chunk, frames in _by_chunk(reader.frames(done)):
-                    failed |= not self._write(f"{prefix}{chunk:05d}", self._look(frames))
+                    failed |= not self._write(f"{prefix}{chunk:05d}", self._look(frames, set()))
                 if reader.cut_short:
                     self._trouble(str(item.path), reader.end, reader.cut_short, "videos cut short")
         except ImageError as error:
@@ -158,6 +158,7 @@ class AnnotationJob:
             self.summary.counts["pictures done before"] += len(items)
             return
         known: list[str] = []
+        unseen: set[str] = set()
 
         def read() -> Iterator[SampledFrame]:
             for item in items:
@@ -169,12 +170,15 @@ class AnnotationJob:
                 known.append(item.name)
                 yield frame
 
-        annotated = self._look(read())
+        annotated = self._look(read(), unseen)
+        # The next run asks again for those nobody looked at.
+        known = [name for name in known if name not in unseen]
         if known:
             self._write(chunk, annotated, known)
 
-    def _look(self, frames: Iterable[SampledFrame]) -> list[AnnotatedFrame]:
-        """Annotate the frames of a chunk; those with something to write."""
+    def _look(self, frames: Iterable[SampledFrame], unseen: set[str]) -> list[AnnotatedFrame]:
+        """Annotate the frames of a chunk; those with something to write. `unseen` takes the names
+        of those that no detector looked at."""
         copies = NearCopies(self.settings.near_copy_bits)
         annotated = []
         for frame in frames:
@@ -182,7 +186,12 @@ class AnnotationJob:
             if not copies.is_new(frame.image):
                 self.summary.counts["near-copies"] += 1
                 continue
-            result = self._annotate(frame)
+            hands = self._found(frame)
+            if hands is None:
+                self.summary.counts["frames nobody looked at"] += 1
+                unseen.add(frame.name.video)
+                continue
+            result = self._annotate(frame, hands)
             if result is not None:
                 annotated.append(result)
         return annotated
@@ -206,13 +215,17 @@ class AnnotationJob:
         self.summary.counts = +self.summary.counts  # no zeros
         return True
 
-    def _annotate(self, frame: SampledFrame) -> AnnotatedFrame | None:
-        """The believed hands of a frame; None when there is nothing to write."""
-        image, settings = frame.image, self.settings
+    def _found(self, frame: SampledFrame) -> list[FusedHand] | None:
         path, when = frame.name.path, frame.time
-        hands = self.ensemble(
-            image, frame.name, lambda what: self._trouble(path, when, what, "detector failures")
+        return self.ensemble(
+            frame.image,
+            frame.name,
+            lambda what: self._trouble(path, when, what, "detector failures"),
         )
+
+    def _annotate(self, frame: SampledFrame, hands: list[FusedHand]) -> AnnotatedFrame | None:
+        """The believed hands of a frame; None when there is nothing to write."""
+        image, settings, path = frame.image, self.settings, frame.name.path
         believed = [hand for hand in hands if self._believed(hand)]
         unsure = sum(
             hand.confidence >= settings.unsure for hand in hands if not self._believed(hand)

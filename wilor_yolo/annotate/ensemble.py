@@ -49,8 +49,8 @@ class Ensemble:
 
     def __call__(
         self, image: np.ndarray, frame: FrameName, trouble: Callable[[str], None]
-    ) -> list[FusedHand]:
-        """The hands of a picture.
+    ) -> list[FusedHand] | None:
+        """The hands of a picture; None when no detector looked at it: it may be full of hands.
 
         Args:
             image: (H, W, 3) uint8 BGR.
@@ -58,6 +58,8 @@ class Ensemble:
             trouble: told in a line when a detector fails; the others go on without it.
         """
         found = self.find(image, frame, trouble)
+        if all(seen is None for seen in found.values()):
+            return None
         return fuse(found, self.trust, self.same_hand_iou, self.outlier)
 
     def find(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import torch_device
 from ..errors import HandError
 from ..metrics.detection import UNKNOWN
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
@@ -30,11 +31,12 @@ class YoloFinder:
         name: in votes and the manifest; the file's name by default.
         conf: lowest score.
         imgsz: longer side the model sees, px; None for the size it was trained at.
-        device: where it runs, "cpu", "cuda:0", ...; None for Ultralytics' choice.
+        device: where it runs, "cpu", "cuda:0", "auto", ...; None for Ultralytics' choice.
         mirrored_labels: the model was taught on mirrored pictures: swap its sides.
 
     Raises:
         WeightsError: no such file, or the restricted loader refuses it.
+        HandError: no such device.
     """
 
     def __init__(
@@ -87,10 +89,10 @@ class PersonFinder:
         model: the model's file; it must have a class "person", or one class only.
         conf: lowest score of a person.
         imgsz: longer side the model sees, px; None for the size it was trained at.
-        device: where it runs, "cpu", "cuda:0", ...; None for Ultralytics' choice.
+        device: where it runs, "cpu", "cuda:0", "auto", ...; None for Ultralytics' choice.
 
     Raises:
-        HandError: the model knows no people.
+        HandError: the model knows no people, or there is no such device.
     """
 
     def __init__(
@@ -140,7 +142,7 @@ def _settings(conf: float, imgsz: int | None, device: str | None) -> dict[str, A
     if imgsz is not None:
         settings["imgsz"] = imgsz
     if device is not None:
-        settings["device"] = device
+        settings["device"] = torch_device(device)
     return settings
 
 

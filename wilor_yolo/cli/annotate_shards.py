@@ -100,10 +100,15 @@ def check_model(options: _ModelKeys) -> None:
 
 
 def make_fitter(options: _ModelKeys) -> HandFitter:
-    """The fitter that the keys ask for."""
+    """The fitter that the keys ask for.
+
+    Raises:
+        HandError: there is no such device, file or prior.
+    """
     from ..annotate.biomechanics import read_limits
     from ..annotate.fitting import FitSettings, HandFitter
     from ..annotate.mesh_prior import load_mesh_prior
+    from ..devices import torch_device
     from ..mano.files import load_hand_model
     from ..mano.layer import HandLayer
 
@@ -112,5 +117,5 @@ def make_fitter(options: _ModelKeys) -> HandFitter:
         load_mesh_prior(options.prior),
         read_limits(options.limits),
         FitSettings(projection=options.projection),
-        options.device,
+        torch_device(options.device),
     )

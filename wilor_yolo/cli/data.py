@@ -200,12 +200,15 @@ def _draw_labels(files: Sequence[Path], sides: Mapping[int, int], out: str, colu
 def _sheet(args: Sequence[str]) -> int:
     options = read_keys(SheetOptions, args, "data sheet")
     if options.network is not None:
+        if _is_yaml(options.source):
+            raise HandError("network= is for shards; of a data YAML see: wilor-yolo detect sheet")
         return _seen(options, options.network)
     if _is_yaml(options.source):
         from ..data.yolo_set import picture_files, read_data_yaml, sides_of_classes
 
         data_yaml = or_shipped_dataset(options.source)
-        files = [file for part in picture_files(data_yaml).values() for file in part]
+        parts = picture_files(data_yaml).values()
+        files = list(dict.fromkeys(file for part in parts for file in part))  # a val may be train
         sides = sides_of_classes(read_data_yaml(data_yaml))
         _draw_labels(evenly(files, options.count), sides, options.out, options.columns)
         return 0

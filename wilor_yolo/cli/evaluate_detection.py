@@ -77,7 +77,7 @@ class DetectionOptions:
     imgsz: int | None = key(
         None, maybe(whole(32)), "longer side of the picture the detector sees, px", "its own"
     )
-    device: str | None = key(None, maybe(text), "cpu, 0, mps", "Ultralytics' choice")
+    device: str | None = key(None, maybe(text), "cpu, cuda:0, 0, mps, auto", "Ultralytics' choice")
     limit: int | None = key(None, maybe(whole(1)), "so many pictures, spread evenly")
     seconds: float = key(5.0, number(0), "to time it for; 0: not at all")
     out: str | None = key(None, maybe(text), "folder for scores.json and detections.json", "none")
@@ -143,13 +143,17 @@ def true_pictures(
         report: takes the broken pictures of a `format`; without one the first of them stops.
 
     Raises:
-        HandError: there is no such set, or nothing in it.
+        HandError: there is no such set, nothing in it, or a key that it has no use for.
     """
     path = Path(data)
     if format is not None:
         pictures = _of_format(format, data, split or "test", images, report)
+    elif images is not None:
+        raise HandError("images= goes with format=; other sets name their pictures themselves.")
     elif path.suffix in {".yaml", ".yml"}:
         pictures = _of_yaml(or_shipped_dataset(path), split or "val")
+    elif split is not None:
+        raise HandError(f"split= goes with a data YAML or format=; {data} has no parts.")
     else:
         from ..evaluate.true_pictures import pictures_of_records
 

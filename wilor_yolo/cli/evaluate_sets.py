@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ __all__ = ["HELP", "freihand", "hint", "ho3d", "progress"]
 _RECONSTRUCTOR = "reconstructor file"
 _HAND_MODEL = "MANO .pkl or .npz file; meshes of the free hand do not match MANO's truth"
 _DEVICE = "cpu, cuda:0, 0, mps; auto is the first GPU if there is one"
+_OUT = "folder for scores.json, and pred.json and pred.zip of a reconstructor"
 _PRED = "score this pred.json or zip (anybody's) instead of running a reconstructor"
 
 
@@ -39,7 +40,7 @@ class FreihandOptions:
     heads: int | None = key(None, maybe(whole(1)), "attention heads of a released checkpoint", "16")
     device: str = key("auto", text, _DEVICE)
     limit: int | None = key(None, maybe(whole(1)), "the first so many pictures only")
-    out: str = key("runs/evaluate/freihand", text, "folder for pred.json, pred.zip, scores.json")
+    out: str | None = key(None, maybe(text), _OUT, "runs/evaluate/freihand; none with pred=")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Ho3dOptions:
     heads: int | None = key(None, maybe(whole(1)), "attention heads of a released checkpoint", "16")
     device: str = key("auto", text, _DEVICE)
     limit: int | None = key(None, maybe(whole(1)), "the first so many pictures only")
-    out: str = key("runs/evaluate/ho3d", text, "folder for pred.json, pred.zip, scores.json")
+    out: str | None = key(None, maybe(text), _OUT, "runs/evaluate/ho3d; none with pred=")
 
 
 @dataclass(frozen=True)
@@ -87,19 +88,19 @@ def freihand(args: Sequence[str]) -> int:
     from ..evaluate.paper_tables import freihand_table, variants
 
     truth = read_freihand_truth(options.root)
-    if options.pred is not None:
-        joints, vertices = _theirs(options.pred, len(truth.joints), options.limit)
-        out = weights = None
-    else:
-        frames = read_freihand_frames(options.root, truth)[: options.limit]
-        with folder_of_run(options.out) as out:
-            result, weights = _run(options, frames)
+    with _folder(options, "freihand") as out:
+        if options.pred is not None:
+            joints, vertices = _theirs(options.pred, len(truth.joints), options.limit)
+            made_by = Path(options.pred)
+        else:
+            frames = read_freihand_frames(options.root, truth)[: options.limit]
+            result, made_by = _run(options, frames)
             joints, vertices = result.joints, result.vertices
             _write(options, out, joints, vertices)
-    scores = _score(joints, vertices, truth, SCALE_BONE)
-    print(freihand_table(scores, _name(options)))
-    print(variants(scores))
-    _record(out, weights, options, scores)
+        scores = _score(joints, vertices, truth, SCALE_BONE)
+        print(freihand_table(scores, _name(options)))
+        print(variants(scores))
+        _record(out, made_by, options, scores)
     return 0
 
 
@@ -116,44 +117,47 @@ def ho3d(args: Sequence[str]) -> int:
     from ..evaluate.paper_tables import ho3d_table, variants
 
     truth = read_ho3d_truth(options.root)
-    if options.pred is not None:
-        if truth is None:
-            raise HandError(
-                f"{options.root} has no evaluation_xyz.json and evaluation_verts.json; "
-                "download the public truth beside evaluation.txt."
-            )
-        joints, vertices = _theirs(options.pred, len(truth.joints), options.limit)
-        out = weights = None
-    else:
-        frames = read_ho3d_frames(options.root)
-        if truth is not None and len(frames) != len(truth.joints):
-            raise HandError(
-                f"evaluation.txt lists {len(frames)} frames, the truth has {len(truth.joints)}; "
-                "they are of different versions."
-            )
-        if len(frames) != FRAMES[options.version]:
-            print(
-                f"note: {len(frames)} frames; HO3D {options.version} has {FRAMES[options.version]}",
-                file=sys.stderr,
-            )
-        with folder_of_run(options.out) as out:
-            result, weights = _run(options, frames[: options.limit])
+    with _folder(options, "ho3d") as out:
+        if options.pred is not None:
+            if truth is None:
+                raise HandError(
+                    f"{options.root} has no evaluation_xyz.json and evaluation_verts.json; "
+                    "download the public truth beside evaluation.txt."
+                )
+            joints, vertices = _theirs(options.pred, len(truth.joints), options.limit)
+            made_by = Path(options.pred)
+        else:
+            frames = read_ho3d_frames(options.root)
+            if truth is not None and len(frames) != len(truth.joints):
+                raise HandError(
+                    f"evaluation.txt lists {len(frames)} frames, the truth has "
+                    f"{len(truth.joints)}; they are of different versions."
+                )
+            if len(frames) != FRAMES[options.version]:
+                print(
+                    f"note: {len(frames)} frames; HO3D {options.version} has "
+                    f"{FRAMES[options.version]}",
+                    file=sys.stderr,
+                )
+            result, made_by = _run(options, frames[: options.limit])
             joints, vertices = to_ho3d_axes(result.joints, result.vertices)
             _write(options, out, joints, vertices)
-    if truth is None:
-        print("No evaluation_xyz.json and evaluation_verts.json there: nothing to score against.")
-        return 0
-    scores = _score(joints, vertices, truth, SCALE_BONE)
-    if options.version == "v2":
-        print(ho3d_table(scores, _name(options)))
-    else:
-        print(f"HO3D v3, {scores.count} hands; the paper has no table of it")
-        print(
-            f"PA-MPJPE {scores.pa_mpjpe:.2f} mm   PA-MPVPE {scores.pa_mpvpe:.2f} mm   "
-            f"F@5 {scores.f5:.3f}   F@15 {scores.f15:.3f}"
-        )
-    print(variants(scores))
-    _record(out, weights, options, scores)
+        if truth is None:
+            print(
+                "No evaluation_xyz.json and evaluation_verts.json there: nothing to score against."
+            )
+            return 0
+        scores = _score(joints, vertices, truth, SCALE_BONE)
+        if options.version == "v2":
+            print(ho3d_table(scores, _name(options)))
+        else:
+            print(f"HO3D v3, {scores.count} hands; the paper has no table of it")
+            print(
+                f"PA-MPJPE {scores.pa_mpjpe:.2f} mm   PA-MPVPE {scores.pa_mpvpe:.2f} mm   "
+                f"F@5 {scores.f5:.3f}   F@15 {scores.f15:.3f}"
+            )
+        print(variants(scores))
+        _record(out, made_by, options, scores)
     return 0
 
 
@@ -170,6 +174,18 @@ def hint(args: Sequence[str]) -> int:
         print(f"PCK@{threshold:g}  {share:.3f}")
     print(f"{len(truth.frames)} hands of {options.data}")
     return 0
+
+
+def _folder(
+    options: FreihandOptions | Ho3dOptions, name: str
+) -> AbstractContextManager[Path | None]:
+    """Where to write; tried before the work."""
+    if options.pred is None:
+        return folder_of_run(options.out or f"runs/evaluate/{name}")
+    for word in ("reconstructor", "hand_model", "heads"):
+        if getattr(options, word) is not None:
+            raise HandError(f"{word}= goes without pred=, which is scored as it is.")
+    return nullcontext() if options.out is None else folder_of_run(options.out)
 
 
 def _theirs(path: str, count: int, limit: int | None) -> tuple[Any, Any]:
@@ -203,9 +219,12 @@ def _reconstructor(options: FreihandOptions | Ho3dOptions | HintOptions) -> Hand
     )
 
 
-def _write(options: FreihandOptions | Ho3dOptions, out: Path, joints: Any, vertices: Any) -> None:
+def _write(
+    options: FreihandOptions | Ho3dOptions, out: Path | None, joints: Any, vertices: Any
+) -> None:
     from ..evaluate.challenge_files import write_predictions
 
+    assert out is not None
     file = write_predictions(out, joints, vertices)
     if options.limit is None:
         print(f"Predictions, as the challenge takes them: {file}")
@@ -231,20 +250,22 @@ def _name(options: FreihandOptions | Ho3dOptions) -> str:
 
 def _record(
     out: Path | None,
-    weights: Path | None,
+    made_by: Path,
     options: FreihandOptions | Ho3dOptions,
     scores: ChallengeScores,
 ) -> None:
     """Scores with what they were made from, so that a number in a table can be traced."""
-    if out is None or weights is None:
+    if out is None:
         return
     from .weights import sha256
 
+    made = {"pred": made_by.name}
+    if options.pred is None:
+        made = {"reconstructor": made_by.name, "hand_model": options.hand_model or "free hand"}
     record = {
         "root": options.root,
-        "reconstructor": weights.name,
-        "sha256": sha256(weights),
-        "hand_model": options.hand_model or "free hand",
+        **made,
+        "sha256": sha256(made_by),
         "limit": options.limit,
         **{k: None if v != v else v for k, v in scores.numbers().items()},
     }

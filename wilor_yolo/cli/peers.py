@@ -62,10 +62,13 @@ def open_peer(
         mediapipe: wheel or folder with MediaPipe's files.
 
     Raises:
-        HandError: there is no such file, or it is none of these.
+        HandError: there is no such file, it is none of these, or MediaPipe's files are given for
+            another one.
     """
     if detector == MEDIAPIPE:
         return _mediapipe(mediapipe)
+    if mediapipe is not None:
+        raise HandError(f"mediapipe= goes with detector={MEDIAPIPE} only.")
     if detector is not None and Path(detector).suffix == ".json":
         return _stored(Path(detector))
     return _ultralytics(detector, imgsz, device)

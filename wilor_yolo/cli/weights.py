@@ -195,6 +195,13 @@ def _convert(args: list[str]) -> int:
         raise WeightsError(f"{source} does not exist; check the path.")
     if not out.parent.is_dir():
         raise HandError(f"{out.parent} is no folder; make it first.")
+    if source.suffix == ".safetensors" and options.network is None:
+        raise HandError(
+            f"{source} is a reconstructor in our format, or a ViT, which needs network=; there is "
+            "nothing to convert."
+        )
+    if options.heads is not None and out.suffix != ".safetensors":
+        raise HandError(f"heads= is for reconstructors (.safetensors), out={out} is none.")
     if source.suffix in (".whl", ".tflite"):
         _convert_landmarks(source, out)
         print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, sha256 {sha256(out)}")

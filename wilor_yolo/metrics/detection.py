@@ -60,7 +60,8 @@ class PictureHands:
         boxes: (N, 4) xyxy px from the picture's border.
         sides: (N,) LEFT, RIGHT or UNKNOWN.
         scores: (N,) confidence of predictions; None for true hands.
-        keypoints: (N, 21, 2) px from the middle of the first pixel, NaN where unknown; None when there are none.
+        keypoints: (N, 21, 2) px from the middle of the first pixel, NaN where unknown; None when
+            there are none.
     """
 
     boxes: np.ndarray
