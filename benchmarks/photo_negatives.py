@@ -36,11 +36,11 @@ def pictures_inside(file: Path) -> Iterator[np.ndarray]:
         picture = cv2.imdecode(np.frombuffer(data[beginning.start() :], np.uint8), cv2.IMREAD_COLOR)
         if picture is not None and min(picture.shape[:2]) >= LEAST:
             scale = MOST / max(picture.shape[:2])
-            yield (
-                cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                if (scale < 1)
-                else picture
-            )
+            if scale < 1:
+                picture = cv2.resize(
+                    picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+                )
+            yield picture
 
 
 def part_of(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -66,10 +66,10 @@ def main() -> None:
                 continue
             parts = [part_of(picture, rng) for _ in range(int(keys.get("crops", 3)))]
             for place, part in enumerate((picture, *parts)):
-                written = out / "images" / f"{name}{'abcdefghijklmnop'[place]}.jpg"
+                written = out / "images" / f"{name}_{place}.jpg"
                 cv2.imwrite(str(written), part)
                 write_text(label_path(written), "")
-            whole.append(out / "images" / f"{name}a.jpg")
+            whole.append(out / "images" / f"{name}_0.jpg")
     cv2.imwrite(str(out / "sheet.jpg"), label_sheet(whole, 12, 160, {}))
     print(f"{len(whole)} photographs, each with its parts")
 
