@@ -6,6 +6,7 @@ package. Both are looked up here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import WeightsError
@@ -44,24 +45,12 @@ def shipped(name: str) -> Path:
 
 def or_shipped(path: str | Path) -> Path:
     """The path, or the shipped file where it is the bare name of one and no file of one's own."""
-    path = Path(path)
-    if path.exists() or path.name != str(path):
-        return path
-    try:
-        return shipped(path.name)
-    except WeightsError:
-        return path
+    return _or_found(Path(path), shipped)
 
 
 def or_shipped_dataset(path: str | Path) -> Path:
     """As :func:`or_shipped`, of a data YAML."""
-    path = Path(path)
-    if path.exists() or path.name != str(path):
-        return path
-    try:
-        return shipped_dataset(path.name)
-    except WeightsError:
-        return path
+    return _or_found(Path(path), shipped_dataset)
 
 
 def shipped_dataset(name: str) -> Path:
@@ -74,6 +63,15 @@ def shipped_dataset(name: str) -> Path:
     if not path.is_file():
         raise WeightsError(f"{path} is missing; reinstall wilor_yolo or give your own data YAML.")
     return path
+
+
+def _or_found(path: Path, find: Callable[[str], Path]) -> Path:
+    if path.exists() or path.name != str(path):
+        return path
+    try:
+        return find(path.name)
+    except WeightsError:
+        return path
 
 
 def _package_folder(name: str) -> Path:
