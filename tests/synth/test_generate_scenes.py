@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -112,3 +116,26 @@ def test_missing_embree_is_said_in_one_line(tmp_path, monkeypatch):
 def test_bad_arguments_are_refused(tmp_path):
     with pytest.raises(HandError, match="at least 1"):
         generate_scenes(tmp_path, 0)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wilor_yolo", "synth", "scenes", f"out={tmp_path}"]
+    run = subprocess.Popen(
+        [*command, "count=400", "size=64", "workers=2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 120
+        while not any(tmp_path.glob("images/*.jpg")) and time.monotonic() < until:
+            time.sleep(0.2)
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)  # the first one tracks resources
+        _, errors = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 2
+    assert "a worker process died" in errors and "Traceback" not in errors
+    assert any(tmp_path.glob("images/*.jpg"))

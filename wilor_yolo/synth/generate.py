@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from ..errors import HandError
 from ..kept_settings import keep_settings
 from ..shards import SAMPLES_PER_SHARD, ShardWriter, remove_abandoned
+from ..spread import spread
 from .background import Photos
 from .crop_scene import sample_crop
 from .hand_mesh import FineHand
@@ -45,6 +45,9 @@ class CropSettings:
     hand: str | None = None
 
 
+_Job = tuple[Path, CropSettings, int, int, int]  # folder, settings, shard, samples, per shard
+
+
 def generate_crops(
     out: Path,
     count: int,
@@ -73,7 +76,8 @@ def generate_crops(
         The paths of all shards.
 
     Raises:
-        HandError: the folder holds shards made with other settings, or a package is missing.
+        HandError: the folder holds shards made with other settings, a package is missing, or a
+            worker died.
     """
     if count < 1 or per_shard < 1 or workers < 1 or size < 32:
         raise HandError(
@@ -101,7 +105,9 @@ def generate_crops(
     if len(jobs) < len(paths):
         report(f"{out}: {len(paths) - len(jobs)} of {len(paths)} shards are there already")
     started, made = time.perf_counter(), 0
-    for number, samples in _run(jobs, workers, report):
+    processes = min(workers, len(jobs))
+    make = partial(_worker, report if processes == 1 else None)
+    for number, samples in spread(make, jobs, processes):
         made += samples
         rate = made / (time.perf_counter() - started)
         left = sum(job[3] for job in jobs) - made
@@ -120,17 +126,8 @@ def _holds(shard: Path, samples: int) -> bool:
         return False
 
 
-def _run(
-    jobs: list[tuple], workers: int, report: Callable[[str], None]
-) -> Iterator[tuple[int, int]]:
-    if workers == 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield _make_shard(job, report)
-        return
-    # spawn: forking a process that has started threads (OpenCV, torch) may hang.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap_unordered(_make_shard, jobs)
+def _worker(report: Callable[[str], None] | None) -> Callable[[_Job], tuple[int, int]]:
+    return partial(_make_shard, report=report)
 
 
 @lru_cache(maxsize=1)
@@ -145,7 +142,7 @@ def _engine(settings: CropSettings) -> tuple[FineHand, Photos | None]:
 
 
 @one_thread()
-def _make_shard(job: tuple, report: Callable[[str], None] | None = None) -> tuple[int, int]:
+def _make_shard(job: _Job, report: Callable[[str], None] | None) -> tuple[int, int]:
     out, settings, number, samples, per_shard = job
     hand, photos = _engine(settings)
     remove_abandoned(out, f"{PREFIX}-{number:06d}.tar")

@@ -6,10 +6,9 @@ out/<seed>_<number>.mp4     out/<seed>_<number>.json     out/clips.json (the set
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from ..errors import HandError
 from ..kept_settings import keep_settings
+from ..spread import spread
 from ..whole_files import write_text
 from .clip_scene import ClipFrame, ClipHand, render_clip
 from .hand_mesh import FineHand
@@ -77,8 +77,8 @@ def generate_clips(
         The videos.
 
     Raises:
-        HandError: bad arguments, the folder holds clips of other settings, or a package of the
-            `synth` extra is missing.
+        HandError: bad arguments, the folder holds clips of other settings, a package of the
+            `synth` extra is missing, or a worker died.
     """
     settings = settings or ClipSettings()
     if count < 1 or workers < 1 or settings.frames < 2 or min(settings.width, settings.height) < 32:
@@ -97,7 +97,7 @@ def generate_clips(
     if len(jobs) < count:
         report(f"{out}: {count - len(jobs)} of {count} clips are there already")
     started = time.perf_counter()
-    for done, name in enumerate(_run(jobs, workers), start=1):
+    for done, name in enumerate(spread(_worker, jobs, min(workers, len(jobs))), start=1):
         each = (time.perf_counter() - started) / done
         report(f"{name}: {each:.0f} s a clip, {each * (len(jobs) - done) / 60:.0f} min left")
     return [out / f"{name}.mp4" for name in names]
@@ -119,14 +119,8 @@ def read_clip_truth(path: str | Path) -> dict[str, Any]:
     return truth
 
 
-def _run(jobs: list[tuple[str, ClipSettings, int]], workers: int) -> Iterator[str]:
-    if workers == 1 or len(jobs) <= 1:
-        yield from map(_make_clip, jobs)
-        return
-    # spawn: forking a process that has started threads (OpenCV, torch) may hang.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap_unordered(_make_clip, jobs)
+def _worker() -> Callable[[tuple[str, ClipSettings, int]], str]:
+    return _make_clip
 
 
 @lru_cache(maxsize=1)

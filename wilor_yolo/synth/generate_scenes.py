@@ -10,9 +10,8 @@ machines.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy as np
 from ..detect.data_yaml import data_yaml_text
 from ..errors import HandError
 from ..kept_settings import keep_settings
+from ..spread import spread
 from ..whole_files import write_bytes, write_text
 from .one_thread import one_thread
 from .people_scene import KINDS, sample_scene
@@ -133,8 +133,8 @@ def generate_scenes(
         kinds: names of `people_scene.KINDS` to draw from, in its proportions.
 
     Raises:
-        HandError: bad arguments, the folder holds scenes of another size, or the packages of the
-            `synth` extra are missing.
+        HandError: bad arguments, the folder holds scenes of another size, the packages of the
+            `synth` extra are missing, or a worker died.
     """
     if count < 1 or workers < 1 or size < 64 or start < 0:
         raise HandError("count and workers must be at least 1, size at least 64, start at least 0.")
@@ -158,7 +158,7 @@ def generate_scenes(
         if not _is_done(out, seed, number)
     ]
     hands = 0
-    for done, found in enumerate(_run(todo, workers), start=1):
+    for done, found in enumerate(spread(_worker, todo, min(workers, len(todo))), start=1):
         hands += found
         if done % 20 == 0 or done == len(todo):
             rate = done / (time.time() - began)
@@ -166,12 +166,8 @@ def generate_scenes(
     return ScenesWritten(len(todo), count - len(todo), hands, time.time() - began)
 
 
-def _run(todo: list[_Job], workers: int) -> Iterator[int]:
-    if workers == 1:
-        yield from map(_write_scene, todo)
-        return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(_write_scene, todo, chunksize=4)
+def _worker() -> Callable[[_Job], int]:
+    return _write_scene
 
 
 def _picture_path(out: Path, seed: int, number: int) -> Path:
