@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "wilor_yolo"
 FLOORS = {
     0: {"skeleton", "geometry", "hands", "crops", "errors", "images", "conventions", "joint_angles"}
     | {"released_crops", "unpickle", "freed_memory", "devices", "whole_files", "evenly"}
-    | {"text_files", "kept_settings"},
+    | {"text_files", "yaml_files", "kept_settings"},
     1: {"mano", "samples", "shards", "records", "metrics", "render"}
     | {"weights_dir", "dataset_files", "grids"},
     2: {"detect", "reconstruct"},

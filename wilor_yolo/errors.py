@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 
-__all__ = ["NPZ_ERRORS", "HandError", "ImageError", "WeightsError"]
+__all__ = ["NPZ_ERRORS", "HandError", "ImageError", "WeightsError", "one_line"]
 
 # What numpy raises at an `.npz` that is damaged, something else, or lacks an array.
 NPZ_ERRORS: tuple[type[Exception], ...] = (
@@ -31,3 +31,9 @@ class ImageError(HandError):
 
 class WeightsError(HandError):
     """A weight or hand-model file that is missing, foreign or damaged."""
+
+
+def one_line(error: BaseException | str, most: int = 200) -> str:
+    """What an error says on one line of at most so many characters, or its type if nothing."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[: most - 3]}..."

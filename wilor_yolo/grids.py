@@ -12,14 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from .errors import HandError
 from .whole_files import replacing, write_text
+from .yaml_files import find_yaml, read_yaml
 
 __all__ = [
     "claim_folder",
-    "grid_names",
     "markdown_table",
     "plan_of",
     "read_grid",
@@ -29,11 +27,6 @@ __all__ = [
 ]
 
 PLAN_FILE = "row.json"
-
-
-def grid_names(shipped: Path) -> list[str]:
-    """The grids in a folder of the package."""
-    return sorted(path.stem for path in shipped.glob("*.yaml"))
 
 
 def read_grid(source: str, shipped: Path, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -47,15 +40,10 @@ def read_grid(source: str, shipped: Path, keys: Iterable[str]) -> dict[str, dict
     Raises:
         HandError: no such grid, or another layout.
     """
-    path, names = Path(source), grid_names(shipped)
-    if not path.is_file():
-        if source not in names:
-            raise HandError(f"no grid {source!r}; give a yaml file or one of {', '.join(names)}.")
-        path = shipped / f"{source}.yaml"
+    content = read_yaml(find_yaml(source, shipped, "grid"))
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         rows = {str(name): dict(values or {}) for name, values in content["rows"].items()}
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise HandError(f"{source} is no grid; it should hold rows: {{name: {{...}}}}.") from None
     for name, values in rows.items():
         if unknown := sorted(set(values) - set(keys)):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import WeightsError
+from .errors import WeightsError, one_line
 
 __all__ = [
     "NUMPY_NAMES",
@@ -269,8 +269,7 @@ def read_pickle(
     except WeightsError:
         raise
     except Exception as error:  # a damaged pickle raises anything at all
-        reason = str(error) or type(error).__name__
-        raise WeightsError(f"it is damaged or no pickle: {reason.splitlines()[0]}") from error
+        raise WeightsError(f"it is damaged or no pickle: {one_line(error)}") from error
 
 
 def as_plain(value: Any) -> Any:

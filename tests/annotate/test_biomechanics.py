@@ -127,7 +127,7 @@ def test_limits_file(tmp_path: Path) -> None:
     with pytest.raises(HandError, match="needs index1"):
         read_limits(path)
     path.write_text("just text")
-    with pytest.raises(HandError, match="no mapping"):
+    with pytest.raises(HandError, match="must hold keys and values"):
         read_limits(path)
-    with pytest.raises(HandError, match="no file"):
+    with pytest.raises(HandError, match="cannot be read"):
         read_limits(tmp_path / "absent.yaml")

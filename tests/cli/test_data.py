@@ -175,7 +175,7 @@ def test_check_finds_missing_folders_and_wrong_yaml(
     assert "remove flip_idx" in capsys.readouterr().err
     path.write_text("a: [", encoding="utf-8")
     assert main(["data", "check", f"source={path}"]) == 2
-    assert "data.yaml is no yaml" in capsys.readouterr().err
+    assert "data.yaml is no yaml file" in capsys.readouterr().err
     assert main(["data", "check", f"source={yolo_set / 'gone.yaml'}"]) == 2
     assert "gone.yaml cannot be read: No such file" in capsys.readouterr().err
 
@@ -293,3 +293,25 @@ def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_convert_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "convert", f"source={tmp_path}", f"out={tmp_path / 'o'}"]) == 2
     assert "labels.jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["oxford-hands", "largest=200"], "largest= is for to=reconstructor"),
+        (["hamer-npz", "source=x"], "source= is for to=reconstructor"),
+        (["freihand", "images=x"], "images= is for coco-wholebody, halpe, hamer-npz, whim"),
+        (
+            ["scenes", "to=reconstructor", "hand_model=x.pkl"],
+            "hand_model= is for freihand, ho3d, h2o3d, interhand, dexycb",
+        ),
+    ],
+)
+def test_convert_refuses_keys_a_set_has_no_use_for(
+    keys: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    name, *others = keys
+    place = [f"root={tmp_path}", f"out={tmp_path / 'out'}"]
+    assert main(["data", "convert", name, *place, *others]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -15,7 +15,7 @@ from wilor_yolo.cli.main import main
 from wilor_yolo.detect.ablation import GRIDS, load_grid, look_at_training_set, plan_row
 from wilor_yolo.detect.ablation_table import RowResult, format_table, read_result
 from wilor_yolo.errors import HandError
-from wilor_yolo.grids import grid_names
+from wilor_yolo.yaml_files import shipped_names
 
 HAND = " ".join(["0", "0.5", "0.5", "0.4", "0.4", *["0.5 0.5 2"] * 21])
 
@@ -49,7 +49,7 @@ WORDS = [f"{key}={value}" for key, value in BASE.items()]
 
 
 def test_shipped_grids_plan(place: Path) -> None:
-    assert grid_names(GRIDS) == ["ours", "table2"]
+    assert shipped_names(GRIDS) == ["ours", "table2"]
     seen: dict[Any, Any] = {}
     plans = {}
     for row in load_grid("table2"):

@@ -102,7 +102,7 @@ def test_read_only_output(report: Any, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_missing_extras_are_notes(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(doctor._EXTRAS, "track", (("no_such_module",), "tracks"))
+    monkeypatch.setitem(doctor.EXTRAS, "track", (("no_such_module",), "tracks"))
     code, found = report()
     assert code == 0
     assert found["extra track"] == (

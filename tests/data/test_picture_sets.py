@@ -15,10 +15,10 @@ from scipy.io import savemat
 from wilor_yolo.data.detection_formats import read_pictures
 from wilor_yolo.data.formats import SetOptions
 from wilor_yolo.data.raw_hand import ReadReport
-from wilor_yolo.data.yolo_set import read_data_yaml
 from wilor_yolo.detect.sides import UNKNOWN_SIDE
 from wilor_yolo.errors import HandError
 from wilor_yolo.skeleton import LEFT, RIGHT
+from wilor_yolo.yaml_files import read_yaml
 
 WIDTH, HEIGHT = 160, 120
 
@@ -134,7 +134,7 @@ def test_ultralytics_hands(tmp_path, detector_set):
         hand.keypoints[others, :2], points[others] * (WIDTH, HEIGHT), atol=0.01
     )
     detector_set(SetOptions("ultralytics-hands", str(tmp_path), "val"))
-    written = read_data_yaml(tmp_path / "yolo" / "data.yaml")
+    written = read_yaml(tmp_path / "yolo" / "data.yaml")
     assert "flip_idx" not in written  # theirs swaps fingers
     assert (written["train"], written["val"]) == ("images/train", "images/val")
     (tmp_path / "labels" / "train" / "IMG_1.txt").write_text("1 0.5 0.5 0.7 0.6\n")

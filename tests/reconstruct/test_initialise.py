@@ -48,5 +48,11 @@ def test_a_foreign_state_dict_is_refused(network: HandNetwork, tmp_path: Path) -
 
 
 def test_a_missing_file_is_named(network: HandNetwork, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"nowhere\.pth do not exist"):
+    with pytest.raises(WeightsError, match=r"nowhere\.pth does not exist"):
         initialise_stem(network, tmp_path / "nowhere.pth")
+
+
+def test_an_empty_file_is_said_in_one_line(network, tmp_path):
+    (tmp_path / "empty.pt").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"empty\.pt cannot be read as .* \(EOFError\)"):
+        initialise_stem(network, tmp_path / "empty.pt")

@@ -41,9 +41,9 @@ def test_own_files_and_folders(tmp_path):
     own.write_text("data:\n  - {path: a, weight: 2}\n")
     assert load_mix(str(own), "/d") == [{"path": "/d/a", "weight": 2.0}]
     assert load_mix("shards/train") is None
-    for text in ("data: 3", "[]", "data:\n  - {path: a}", "data: ["):
+    for text in ("data: 3", "", "data:\n  - {path: a}"):
         own.write_text(text)
         with pytest.raises(HandError, match="is no mix"):
             load_mix(str(own))
-    with pytest.raises(HandError, match="shipped mixes"):
+    with pytest.raises(HandError, match=r"no mix .* one of freihand, hamer, released"):
         load_mix(str(tmp_path / "other.yaml"))

@@ -132,11 +132,11 @@ def test_hands_do_not_depend_on_their_neighbours():
 def test_rows_and_concatenate_undo_each_other():
     with torch.no_grad():
         out = _network(shaken=True)(_crops(5))
-    again = NetworkOutput.concatenate([out.rows(0, 2), out.rows(2, 5)])
+    again = NetworkOutput.concatenate([out.take(slice(0, 2)), out.take(slice(2, 5))])
     for name in FIELDS:
         assert torch.equal(getattr(again, name), getattr(out, name))
     assert torch.equal(again.coarse.betas, out.coarse.betas)
-    assert out.rows(1, 3).coarse.cam.shape == (2, 3)
+    assert out.take(slice(1, 3)).coarse.cam.shape == (2, 3)
 
 
 def test_rotations_stay_exact_under_autocast():

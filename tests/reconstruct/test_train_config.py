@@ -69,7 +69,7 @@ def test_bad_keys_and_values_are_refused(values, words):
     ("content", "words"),
     [
         (b"a: [1,", "no yaml file"),
-        (b"\x80\x02\xff", "no yaml file"),
+        (b"\x80\x02\xff", "no text in UTF-8"),
         (b"- 1\n- 2\n", "keys and values"),
         (b"losses: 3\n", "losses must hold keys and values"),
     ],

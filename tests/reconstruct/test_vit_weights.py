@@ -144,7 +144,7 @@ def test_missing_and_other_files_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="do not exist"):
         load_vit_weights(_trunk(), tmp_path / "none.pth")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(WeightsError, match="no state dict"):
+    with pytest.raises(WeightsError, match="cannot be read as a state dict"):
         load_vit_weights(_trunk(), tmp_path / "text.pth")
     torch.save([1], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="no state dict"):

@@ -23,7 +23,7 @@ def test_every_gesture_can_be_taken(name):
     model = load_body()
     rng = np.random.default_rng(1)
     goals = {LEFT: GESTURES[name], RIGHT: GESTURES[name]}
-    body = pose_person(model, sample_shape(model, rng), rng, goals).body
+    body = pose_person(model, sample_shape(model, rng), rng, goals)
     assert np.isfinite(body.vertices).all()
     np.testing.assert_allclose(np.linalg.det(body.rotations), 1, atol=1e-6)
 

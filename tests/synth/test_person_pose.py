@@ -15,7 +15,7 @@ def test_hands_at_the_face_stay_out_of_the_head():
         rng = np.random.default_rng(seed)
         shape = sample_shape(model, rng)
         goals = {LEFT: GESTURES["face"], RIGHT: GESTURES["cheek"]}
-        body = pose_person(model, shape, rng, goals).body
+        body = pose_person(model, shape, rng, goals)
         head = model.weight_of("head") > 0.9
         centre = body.vertices[head].mean(0)
         axes = body.rotations[model.bone("head")]
@@ -32,7 +32,7 @@ def test_clasped_hands_do_not_run_through_each_other():
     for seed in range(8):
         rng = np.random.default_rng(seed)
         goals = {LEFT: GESTURES["pray"], RIGHT: GESTURES["pray"]}
-        body = pose_person(model, sample_shape(model, rng), rng, goals).body
+        body = pose_person(model, sample_shape(model, rng), rng, goals)
         left, right = (hand_keypoints(model, body, side) for side in (LEFT, RIGHT))
         gaps.append(np.linalg.norm(left[:, None] - right[None], axis=-1).min())
         assert np.linalg.norm(left[9] - right[9]) < 0.16
@@ -43,7 +43,7 @@ def test_sitting_people_have_level_thighs():
     model = load_body()
     rng = np.random.default_rng(0)
     shape = sample_shape(model, rng)
-    body = pose_person(model, shape, rng, sample_goals(rng), stance="sit").body
+    body = pose_person(model, shape, rng, sample_goals(rng), stance="sit")
     hip, knee = (body.joints[model.bone(n)] for n in ("upperleg01.L", "lowerleg01.L"))
     assert hip[1] - knee[1] > 0.2 and abs(hip[2] - knee[2]) < 0.2
 

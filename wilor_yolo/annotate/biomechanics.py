@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 from torch.nn import functional
 
 from ..errors import HandError
 from ..skeleton import EDGES, FINGERS, JOINT_NAMES
+from ..yaml_files import read_yaml
 
 __all__ = [
     "ANGLE_JOINTS",
@@ -135,13 +135,7 @@ def read_limits(path: str | Path | None = None) -> HandLimits:
         HandError: the file is missing, or lacks an interval.
     """
     path = DEFAULT_LIMITS if path is None else Path(path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        first = str(error).splitlines()[0]
-        raise HandError(f"{path} is no file of biomechanical limits: {first}") from None
-    if not isinstance(data, dict):
-        raise HandError(f"{path} holds no mapping with bones, flexion and abduction.")
+    data = read_yaml(path)
     return HandLimits(
         _intervals(data, "bones", BONES, path) / 1000.0,
         torch.deg2rad(_intervals(data, "flexion", ANGLE_JOINTS, path)),

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import HandError
 from ..evenly import evenly
 from ..weights_dir import or_shipped_dataset
+from ..yaml_files import read_yaml
 from .data_sets import HELP as SETS_HELP
 from .data_sets import convert_set
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole
@@ -204,12 +205,12 @@ def _sheet(args: Sequence[str]) -> int:
             raise HandError("network= is for shards; of a data YAML see: wilor-yolo detect sheet")
         return _seen(options, options.network)
     if _is_yaml(options.source):
-        from ..data.yolo_set import picture_files, read_data_yaml, sides_of_classes
+        from ..data.yolo_set import picture_files, sides_of_classes
 
         data_yaml = or_shipped_dataset(options.source)
         parts = picture_files(data_yaml).values()
         files = list(dict.fromkeys(file for part in parts for file in part))  # a val may be train
-        sides = sides_of_classes(read_data_yaml(data_yaml))
+        sides = sides_of_classes(read_yaml(data_yaml))
         _draw_labels(evenly(files, options.count), sides, options.out, options.columns)
         return 0
     from ..data.square import squared

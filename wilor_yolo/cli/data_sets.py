@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from ..errors import HandError
@@ -32,6 +32,14 @@ _FORMATS = (
     "ultralytics-hands",
     "whim",
 )
+# The sets that a key is for, of those keys that not every set has a use for.
+_ONLY = {
+    "images": ("coco-wholebody", "halpe", "hamer-npz", "whim"),
+    "source": ("hamer-tars", "hamer-npz"),
+    "hand_model": ("freihand", "ho3d", "h2o3d", "interhand", "dexycb"),
+    "hand_model_left": ("ho3d", "h2o3d", "interhand", "dexycb"),
+}
+_OF_SHARDS = ("source", "hand_model", "hand_model_left", "context", "largest")
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class SetKeys:
         "it; checks those of ho3d and h2o3d",
     )
     hand_model_left: str | None = key(
-        None, maybe(text), "MANO_LEFT, for left hands of interhand and dexycb"
+        None, maybe(text), "MANO_LEFT, for left hands of interhand, dexycb, ho3d and h2o3d"
     )
     context: float = key(3.0, number(1), "side of the stored crop over that of the hand box")
     largest: int = key(384, whole(32), "px; larger crops are shrunk to this side")
@@ -78,8 +86,8 @@ class SetKeys:
 
 
 HELP = f"""\
-convert NAME (or format=NAME): a public data set; hand_model, hand_model_left, context and largest
-are for to=reconstructor; see docs/datasets.md
+convert NAME (or format=NAME): a public data set; source, hand_model, hand_model_left, context and
+largest are for to=reconstructor; see docs/datasets.md
 {describe_keys(SetKeys)}
 """
 
@@ -87,6 +95,7 @@ are for to=reconstructor; see docs/datasets.md
 def convert_set(args: Sequence[str]) -> int:
     """Convert; the exit code is 1 when broken samples were skipped."""
     options = read_keys(SetKeys, args, "data convert")
+    _refuse_unused(options)
     from ..data.raw_hand import ReadReport
 
     report = ReadReport(options.strict)
@@ -100,6 +109,15 @@ def convert_set(args: Sequence[str]) -> int:
     if written is not None:
         print(written)
     return 1 if report.fault_count or written is None else 0
+
+
+def _refuse_unused(options: SetKeys) -> None:
+    given = [f.name for f in fields(options) if getattr(options, f.name) != f.default]
+    for name in given:
+        if options.to == "detector" and name in _OF_SHARDS:
+            raise HandError(f"{name}= is for to=reconstructor; leave it out.")
+        if options.format not in _ONLY.get(name, _FORMATS):
+            raise HandError(f"{name}= is for {', '.join(_ONLY[name])}; leave it out.")
 
 
 def _to_detector(options: SetKeys, report: ReadReport) -> str | None:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .extras import EXTRAS
 from .keys import describe_keys, key, maybe, read_keys, text
 
 __all__ = ["HELP", "Finding", "run"]
@@ -37,15 +38,6 @@ Keys [defaults]:
 {describe_keys(DoctorOptions)}
 """
 
-# What each extra of the package brings, and what it is for.
-_EXTRAS = {
-    "track": (("lap",), "hands keep their number through a video"),
-    "train": (("lightning_fabric", "tensorboard", "cloudpickle"), "training"),
-    "synth": (("embreex", "numba", "scipy", "threadpoolctl"), "rendering training pictures"),
-    "export": (("onnx", "onnxruntime", "openvino"), "the fast backends of the reconstructor"),
-    "annotate": (("openvino",), "MediaPipe's networks in the annotation engine"),
-    "ray": (("ray",), "annotation and prediction on a cluster"),
-}
 _PACKAGES = ("torch", "ultralytics", "supervision", "numpy", "opencv-python", "timm", "smplx")
 
 
@@ -164,7 +156,7 @@ def _torch() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, (modules, purpose) in _EXTRAS.items():
+    for extra, (modules, purpose) in EXTRAS.items():
         missing = [name for name in modules if find_spec(name) is None]
         if missing:
             detail = (

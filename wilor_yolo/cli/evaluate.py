@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import HandError
 from . import evaluate_detection, evaluate_sets
 from .evaluate_sets import progress
 from .keys import describe_keys, key, maybe, read_keys, text, whole
@@ -88,6 +89,8 @@ def _reconstruction(args: Sequence[str]) -> int:
         device=options.device,
     )
     if (Path(options.data) / "labels.jsonl").is_file():
+        if options.limit is not None:
+            raise HandError("limit= is for shards; leave it out.")
         with progress("pictures") as report:
             print(evaluate_pictures(reconstructor, options.data, progress=report))
     else:

@@ -16,6 +16,7 @@ from ..errors import HandError
 from ..evenly import evenly
 from ..weights_dir import or_shipped_dataset
 from ..whole_files import write_text
+from ..yaml_files import read_yaml
 from .data_sets import open_pictures
 from .evaluate_sets import progress
 from .folder import folder_of_run
@@ -191,11 +192,11 @@ def _of_format(
 
 def _of_yaml(path: Path, split: str) -> list[TruePicture]:
     from ..data.yolo_labels import label_path, read_labels
-    from ..data.yolo_set import picture_files, read_data_yaml, sides_of_classes
+    from ..data.yolo_set import picture_files, sides_of_classes
     from ..evaluate.true_pictures import TruePicture
     from ..images import picture_size
 
-    sides = sides_of_classes(read_data_yaml(path))
+    sides = sides_of_classes(read_yaml(path))
     pictures = []
     for file in picture_files(path, [split]).get(split, []):
         labels = read_labels(label_path(file), picture_size(file), sides)

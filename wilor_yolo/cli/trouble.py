@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .extras import install_name
+
 __all__ = ["explain_import"]
 
 _SHARED_OBJECTS = {
@@ -27,19 +29,5 @@ def explain_import(error: ImportError) -> str | None:
         return f"OpenCV cannot load ({message}): pip install --force-reinstall opencv-python"
     missing = (error.name or "").split(".")[0]
     if missing and missing != "wilor_yolo" and isinstance(error, ModuleNotFoundError):
-        return f"the package {missing} is missing: pip install {_EXTRAS.get(missing, missing)}"
+        return f"the package {missing} is missing: pip install {install_name(missing)}"
     return None
-
-
-_EXTRAS = {
-    "lap": '"wilor-yolo[track]"',
-    "embreex": '"wilor-yolo[synth]"',
-    "numba": '"wilor-yolo[synth]"',
-    "threadpoolctl": '"wilor-yolo[synth]"',
-    "lightning_fabric": '"wilor-yolo[train]"',
-    "lightning": '"wilor-yolo[train]"',
-    "tensorboard": '"wilor-yolo[train]"',
-    "cloudpickle": '"wilor-yolo[train]"',
-    "yaml": "PyYAML",
-    "PIL": "pillow",
-}

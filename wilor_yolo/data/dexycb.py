@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ..dataset_files import NpzFile
 from ..errors import HandError
+from ..yaml_files import read_yaml
 from .mano_labels import ManoModels, mirror_pose
 from .raw_hand import LeftOut, RawHand, ReadReport, sample_key
 
@@ -125,12 +125,6 @@ def _intrinsics(path: Path) -> np.ndarray:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HandError(f"{path} does not exist; is the download complete?") from None
-    except yaml.YAMLError as error:
-        raise HandError(f"{path} is damaged ({' '.join(str(error).split())})") from None
-    if not isinstance(data, dict):
-        raise HandError(f"{path} holds no fields")
-    return data
+    if not path.is_file():
+        raise HandError(f"{path} does not exist; is the download complete?")
+    return read_yaml(path)

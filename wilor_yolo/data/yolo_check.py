@@ -16,8 +16,9 @@ from ..errors import HandError
 from ..images import read_image
 from ..metrics.detection import box_iou
 from ..text_files import read_text
+from ..yaml_files import read_yaml
 from .yolo_labels import HandLabel, label_path, parse_label
-from .yolo_set import picture_files, read_data_yaml, sides_of_classes
+from .yolo_set import picture_files, sides_of_classes
 
 __all__ = ["SetReport", "check_yolo_set"]
 
@@ -61,7 +62,7 @@ def check_yolo_set(data_yaml: str | Path) -> SetReport:
         HandError: the YAML cannot be read or does not describe hands.
     """
     path = Path(data_yaml)
-    data = read_data_yaml(path)
+    data = read_yaml(path)
     check_hand_data({**data, "yaml_file": str(path)})
     report, seen = SetReport(sides_of_classes(data)), dict[bytes, Path]()
     known: dict[str, list[Path]] = {}

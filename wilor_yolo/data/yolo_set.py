@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..detect.data_yaml import data_yaml_of, data_yaml_text
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
@@ -18,6 +16,7 @@ from ..skeleton import LEFT, RIGHT, SIDE_NAMES
 from ..sources import PICTURE_SUFFIXES
 from ..text_files import read_text
 from ..whole_files import write_bytes, write_text
+from ..yaml_files import read_yaml
 from .raw_hand import ReadReport
 from .yolo_labels import HandLabel, label_text
 
@@ -26,7 +25,6 @@ __all__ = [
     "data_yaml_text",
     "link_picture",
     "picture_files",
-    "read_data_yaml",
     "sides_of_classes",
     "write_yolo_set",
 ]
@@ -121,7 +119,7 @@ def picture_files(data_yaml: str | Path, parts: Sequence[str] = _PARTS) -> dict[
         HandError: the YAML cannot be read, or names something that is not there.
     """
     path = Path(data_yaml)
-    data = read_data_yaml(path)
+    data = read_yaml(path)
     root = Path(data["path"]) if data.get("path") else path.parent
     if not root.exists():  # Ultralytics' own sets name a folder beside the YAML
         root = path.parent / root
@@ -131,21 +129,6 @@ def picture_files(data_yaml: str | Path, parts: Sequence[str] = _PARTS) -> dict[
         for place in [places] if isinstance(places, str) else places:
             found.setdefault(part, []).extend(_pictures_at(root / place, part))
     return found
-
-
-def read_data_yaml(path: Path) -> dict[str, Any]:
-    """The fields of a data YAML.
-
-    Raises:
-        HandError: it cannot be read.
-    """
-    try:
-        data = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise HandError(f"{path} is no yaml: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise HandError(f"{path} is no data YAML.")
-    return data
 
 
 def sides_of_classes(data: Mapping[str, Any]) -> dict[int, int]:

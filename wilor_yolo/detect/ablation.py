@@ -17,7 +17,7 @@ from typing import Any
 from ultralytics.cfg import get_cfg
 from ultralytics.utils import YAML
 
-from ..errors import HandError
+from ..errors import HandError, one_line
 from ..grids import claim_folder, read_grid
 from ..weights_dir import or_shipped
 from ..whole_files import write_text
@@ -190,7 +190,7 @@ def plan_row(
     try:
         whole = vars(get_cfg(overrides={**training_preset(), **stock}))
     except (SyntaxError, TypeError, ValueError) as error:
-        raise HandError(f"row {row.name}: {str(error).strip().splitlines()[0]}") from None
+        raise HandError(f"row {row.name}: {one_line(error)}") from None
     told = {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     relevant = {k: whole[k] for k in sorted(whole) if k not in _NO_RESULT}
     if isinstance(relevant["pretrained"], str):  # its content counts, not where it lies

@@ -11,7 +11,7 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import PoseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT, YAML
 
-from ..errors import HandError, WeightsError
+from ..errors import HandError, WeightsError, one_line
 from ..weights_dir import DETECTOR, or_shipped, or_shipped_dataset, shipped, weights_dir
 from .options import HandOptions
 from .predictor import HandPredictor
@@ -222,7 +222,7 @@ class HandDetector(YOLO):
         try:
             return super().export(**{**_ONE_BOX_A_HAND, **settings})
         except (AssertionError, ImportError, OSError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error, 1000)
             raise HandError(f"export format={settings.get('format')}: {reason}") from error
 
     def _check_is_pytorch_model(self) -> None:
@@ -323,7 +323,7 @@ def _settings_file(path: str | Path | None) -> dict[str, Any]:
     try:
         settings = YAML.load(path)
     except (AssertionError, OSError, ValueError) as error:
-        raise HandError(f"cfg={path} cannot be read: {' '.join(str(error).split())}") from error
+        raise HandError(f"cfg={path} cannot be read: {one_line(error)}") from error
     return {k: v for k, v in settings.items() if k not in {"model", "task", "mode"}}
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from ultralytics.nn.tasks import torch_safe_load
 
-from ..errors import WeightsError
+from ..errors import WeightsError, one_line
 
 __all__ = ["allow_backbones", "read_restricted", "require_network"]
 
@@ -35,10 +35,9 @@ def read_restricted(path: str | Path) -> dict[str, Any]:
         allow_backbones(path)
         return torch_safe_load(str(path), safe_only=True)[0]
     except Exception as error:  # damaged files fail in many ways, all of them mean the same here
-        reason = str(error).strip().splitlines() or [repr(error)]
         raise WeightsError(
-            f"{path} was refused ({reason[0]}). Checkpoints are read in restricted mode; if you "
-            "trust this one set ULTRALYTICS_SAFE_LOAD=0"
+            f"{path} was refused ({one_line(error)}). Checkpoints are read in restricted mode; "
+            "if you trust this one set ULTRALYTICS_SAFE_LOAD=0"
         ) from error
 
 

@@ -19,7 +19,8 @@ from ..errors import HandError
 from ..hands import Hands
 from ..images import read_image
 from ..mano.layer import HandLayer
-from ..metrics.pose import auc, f_score, pa_errors, relative_2d_errors, root_relative_errors
+from ..metrics.pose import auc, f_scores, pa_errors, relative_2d_errors, root_relative_errors
+from ..metrics.procrustes import align_similarity
 from ..records import AnnotatedHand, PictureRecord, read_records
 from ..samples import SURE_3D, HandSample
 from ..shards import iterate_samples
@@ -281,7 +282,7 @@ def _scores(hands: list[_Scored]) -> SourceScores:
     if meshes:
         ours, truth = (np.stack(side) for side in zip(*meshes, strict=True))
         pa_vertices = float(pa_errors(ours, truth).mean())
-        f5, f15 = (float(f_score(ours, truth, mm).mean()) for mm in (5.0, 15.0))
+        f5, f15 = map(float, f_scores(align_similarity(ours, truth), truth).mean(axis=0))
     return SourceScores(
         hands=len(hands),
         pa_mpjpe=pa,

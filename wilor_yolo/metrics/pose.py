@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .procrustes import align_similarity, fit_similarity
+from .procrustes import align_similarity
 
 __all__ = [
     "auc",
-    "f_score",
     "f_scores",
     "pa_errors",
-    "pck",
     "point_errors",
     "relative_2d_errors",
     "root_relative_errors",
@@ -53,19 +51,6 @@ def pa_errors(
     return point_errors(align_similarity(points, target), target)
 
 
-def f_score(
-    points: np.ndarray, target: np.ndarray, threshold_mm: float, align: bool = True
-) -> np.ndarray:
-    """F-score (N,) of two point clouds (N, K, 3), metres, at a distance threshold in mm.
-
-    See :func:`f_scores`; with `align`, after a similarity alignment of each hand.
-    """
-    points, target = np.asarray(points, np.float64), np.asarray(target, np.float64)
-    if align:
-        points = fit_similarity(points, target).apply(points)
-    return f_scores(points, target, (threshold_mm,))[:, 0]
-
-
 def f_scores(
     points: np.ndarray, target: np.ndarray, thresholds_mm: tuple[float, ...] = (5.0, 15.0)
 ) -> np.ndarray:
@@ -87,12 +72,6 @@ def f_scores(
         recall = (from_target[:, None] < limits).mean(axis=0)
         scores[i] = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return scores
-
-
-def pck(errors: np.ndarray, threshold: float) -> float:
-    """Share of errors (any shape, NaN ignored) not above a threshold of the same unit."""
-    known = np.isfinite(errors)
-    return float((errors[known] <= threshold).mean()) if known.any() else float("nan")
 
 
 def auc(errors: np.ndarray, low: float = 0.0, high: float = 50.0, steps: int = 100) -> float:

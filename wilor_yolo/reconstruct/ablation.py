@@ -20,6 +20,7 @@ import yaml
 from .. import grids
 from ..errors import HandError
 from ..whole_files import write_text
+from ..yaml_files import shipped_names
 from .config import NetworkConfig
 from .mixes import load_mix
 from .train_config import TrainConfig
@@ -87,7 +88,7 @@ class PlannedRow:
 
 def grid_names() -> list[str]:
     """The grids that ship with the package."""
-    return grids.grid_names(_GRIDS)
+    return shipped_names(_GRIDS)
 
 
 def load_grid(source: str) -> list[AblationRow]:

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ..errors import HandError, WeightsError
+from ..errors import HandError, WeightsError, one_line
 from ..mano.files import HandModel, load_hand_model
 from ..mano.layer import HandLayer
 from ..whole_files import write_bytes
@@ -109,7 +109,7 @@ def load_network(path: str | Path, hand_model: HandModel | None = None) -> HandN
     try:
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise WeightsError(f"{path} does not fit the network it describes: {reason}") from None
     return network.eval()
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import asdict, dataclass, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import HandError
+from ..yaml_files import find_yaml, read_yaml
 
 __all__ = ["LANDMARK_STEM", "NetworkConfig"]
 
 LANDMARK_STEM = "hand-landmarks"
+_SHIPPED = Path(__file__).parent / "cfg" / "networks"
 
 _CHOICES = {
     "tokens": ("paper", "released"),
@@ -179,24 +178,7 @@ class NetworkConfig:
         Raises:
             HandError: no such file or name, no yaml, or an unknown key or value in it.
         """
-        path = Path(source)
-        if path.is_file():
-            text = path.read_text(encoding="utf-8")
-        else:
-            folder = resources.files(__package__) / "cfg" / "networks"
-            shipped = folder / (path.name if path.suffix else f"{path.name}.yaml")
-            if len(path.parts) > 1 or not shipped.is_file():
-                names = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
-                raise HandError(
-                    f"no network {str(source)!r}; give a yaml file or one of {', '.join(names)}."
-                )
-            text = shipped.read_text(encoding="utf-8")
-        try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            reason = str(error).splitlines()[0]
-            raise HandError(f"{path} is no yaml file ({reason}).") from None
-        return cls.from_dict({} if data is None else data)
+        return cls.from_dict(read_yaml(find_yaml(source, _SHIPPED, "network")))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for yaml or JSON; the inverse of :meth:`from_dict`."""

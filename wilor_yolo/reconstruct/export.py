@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..crops import IMAGE_MEAN, IMAGE_STD
-from ..errors import HandError, WeightsError
+from ..errors import HandError, WeightsError, one_line
 from .checkpoints import hand_marks
 from .network import CoarseHand, HandNetwork, NetworkOutput
 
@@ -158,7 +158,7 @@ def read_openvino(path: Path, complaint: str) -> Any:
     try:
         return openvino.Core().read_model(path)
     except Exception as error:  # OpenVINO has no narrower one
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise WeightsError(f"{path} {complaint}: {reason}") from None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import HandError, WeightsError
+from ..errors import HandError, WeightsError, one_line
 from .config import NetworkConfig
 from .export import COARSE, FORMAT, INPUT, import_openvino, openvino_model, read_openvino
 from .network import CoarseHand, HandNetwork, NetworkOutput
@@ -110,7 +110,7 @@ def _onnx_runtime(path: Path) -> ExportedNetwork:
             str(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # its exceptions are many and share no base of their own
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise WeightsError(f"{path} is damaged or no ONNX file: {reason}") from None
     metadata = session.get_modelmeta().custom_metadata_map
     names = [output.name for output in session.get_outputs()]

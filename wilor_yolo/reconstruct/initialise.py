@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..errors import HandError, WeightsError
 from ..mano.files import HandModel
 from .checkpoints import load_network
 from .network import HandNetwork
+from .plain_state import read_plain
 from .stems import CnnStem, LandmarkStem, YoloStem
 from .vit_weights import load_vit_weights
 
@@ -79,13 +79,9 @@ def initialise_stem(network: HandNetwork, path: str | Path) -> Initialised:
     if network.config.stem == "patch":
         names = load_vit_weights(network.trunk, path)
         return Initialised(names, tuple(n for n in network.trunk.state_dict() if n not in names))
-    if not path.is_file():
-        raise WeightsError(f"initial weights {path} do not exist; check the path.")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise anything at all
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{path} is no plain state dict: {reason}") from error
+    state = read_plain(path, "a plain state dict")
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} holds no state dict.")
     stem = network.trunk.stem
     assert isinstance(stem, (CnnStem, LandmarkStem, YoloStem))
     body = stem.body

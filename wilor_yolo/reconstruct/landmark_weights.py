@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import WeightsError
+from ..errors import WeightsError, one_line
 from .export import import_openvino, read_openvino
 from .landmark_body import LandmarkBody
 
@@ -40,7 +40,7 @@ def read_landmark_weights(path: str | Path) -> dict[str, Tensor]:
     try:
         _fill(body, openvino, model)
     except (ValueError, RuntimeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise WeightsError(
             f"{path} is not hand_landmark_full.tflite of mediapipe 0.10.21 ({reason})."
         ) from None

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import HandError
+from ..yaml_files import find_yaml, read_yaml, shipped_names
 
 __all__ = ["load_mix", "mix_names"]
+
+_SHIPPED = Path(__file__).parent / "cfg" / "mixes"
 
 
 def mix_names() -> list[str]:
     """The mixes that ship with the package."""
-    folder = resources.files(__package__) / "cfg" / "mixes"
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
+    return shipped_names(_SHIPPED)
 
 
 def load_mix(source: str, root: str | Path | None = None) -> list[dict[str, Any]] | None:
@@ -33,21 +32,16 @@ def load_mix(source: str, root: str | Path | None = None) -> list[dict[str, Any]
         HandError: the file is missing or has another layout.
     """
     path = Path(source)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise HandError(f"{path} does not exist; shipped mixes: {', '.join(mix_names())}.")
-        text = path.read_text(encoding="utf-8")
-    elif source in mix_names() and not path.exists():
-        text = (resources.files(__package__) / "cfg" / "mixes" / f"{source}.yaml").read_text()
-    else:
+    named = source in mix_names() and not path.exists()
+    if not named and path.suffix not in (".yaml", ".yml"):
         return None
+    content = read_yaml(find_yaml(source, _SHIPPED, "mix"))
     try:
-        groups = yaml.safe_load(text)["data"]
         return [
             {"path": str(Path(root or ".") / g["path"]), "weight": float(g["weight"])}
-            for g in groups
+            for g in content["data"]
         ]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         raise HandError(
             f"{source} is no mix; it should hold data: [{{path: ..., weight: ...}}, ...]"
         ) from None

@@ -86,24 +86,13 @@ class NetworkOutput:
         values = {name: getattr(self, name) for name in _TENSORS}
         return {name: value for name, value in values.items() if value is not None}
 
-    def rows(self, start: int, stop: int) -> NetworkOutput:
-        """The hands `start` to `stop`."""
-        return NetworkOutput(
-            **{name: value[start:stop] for name, value in self.tensors.items()},
-            coarse=CoarseHand(
-                self.coarse.cam[start:stop],
-                self.coarse.pose6d[start:stop],
-                self.coarse.betas[start:stop],
-            ),
+    def take(self, index: Tensor | slice) -> NetworkOutput:
+        """The hands of these row numbers (M,), in that order, or of a slice."""
+        coarse = CoarseHand(
+            self.coarse.cam[index], self.coarse.pose6d[index], self.coarse.betas[index]
         )
-
-    def take(self, index: Tensor) -> NetworkOutput:
-        """The hands of these row numbers (M,), in that order."""
         return NetworkOutput(
-            **{name: value[index] for name, value in self.tensors.items()},
-            coarse=CoarseHand(
-                self.coarse.cam[index], self.coarse.pose6d[index], self.coarse.betas[index]
-            ),
+            **{n: value[index] for n, value in self.tensors.items()}, coarse=coarse
         )
 
     @classmethod

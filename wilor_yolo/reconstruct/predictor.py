@@ -308,7 +308,7 @@ class HandReconstructor:
                 continue
             placed = place_in_picture(
                 replace(request.hands, is_right=geometry.is_right),
-                output.rows(stop - len(request.hands), stop),
+                output.take(slice(stop - len(request.hands), stop)),
                 geometry,
                 request.intrinsics,
                 ray=config.frame == "ray",

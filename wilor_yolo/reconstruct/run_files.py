@@ -14,6 +14,7 @@ import torch
 from ..errors import WeightsError
 from ..grids import write_csv
 from ..whole_files import replacing
+from .plain_state import read_plain
 
 __all__ = ["RunLog", "TrainState", "load_state", "save_state"]
 
@@ -99,13 +100,7 @@ def load_state(path: Path) -> TrainState:
     Raises:
         WeightsError: the file is missing, damaged or foreign.
     """
-    if not path.is_file():
-        raise WeightsError(f"checkpoint {path} does not exist; check the path.")
-    try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise anything at all
-        reason = (str(error).splitlines() or [type(error).__name__])[0]  # an empty file: EOFError()
-        raise WeightsError(f"checkpoint {path} cannot be read ({reason}); delete it.") from error
+    data = read_plain(path, "a training checkpoint")
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise WeightsError(f"{path} is no training checkpoint of this version; delete it.")
     try:

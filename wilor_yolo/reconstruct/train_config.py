@@ -8,20 +8,19 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from importlib import resources
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import HandError
+from ..yaml_files import find_yaml, read_yaml
 from .augment import AugmentConfig
 from .losses import LossWeights
 from .mixing import DataGroup
 
 __all__ = ["TrainConfig"]
 
+_SHIPPED = Path(__file__).parent / "cfg" / "training"
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ON_BAD = ("stop", "skip")
 # Least and most, both allowed; dotted names are keys of `losses` and `augment`.
@@ -229,24 +228,7 @@ class TrainConfig:
         Raises:
             HandError: no such file or name, no yaml of keys and values, or an unknown key.
         """
-        path = Path(source)
-        if not path.is_file():
-            folder = resources.files(__package__) / "cfg" / "training"
-            shipped = folder / (path.name if path.suffix else f"{path.name}.yaml")
-            if not shipped.is_file():
-                names = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir())
-                raise HandError(
-                    f"no training config {str(source)!r}; give a yaml file or one of "
-                    f"{', '.join(names)}."
-                )
-            data = yaml.safe_load(shipped.read_text(encoding="utf-8"))
-        else:
-            try:
-                data = yaml.safe_load(path.read_text(encoding="utf-8"))
-            except (yaml.YAMLError, UnicodeDecodeError) as error:
-                reason = str(error).splitlines()[0]
-                raise HandError(f"{path} is no yaml file ({reason}).") from None
-        data = dict(_keys_and_values(data, str(path)))
+        data = read_yaml(find_yaml(source, _SHIPPED, "training config"))
         for name in ("losses", "augment"):  # so that one dotted override keeps its siblings
             for key, value in _keys_and_values(data.pop(name, None), name).items():
                 data[f"{name}.{key}"] = value

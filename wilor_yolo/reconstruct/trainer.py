@@ -15,7 +15,7 @@ import torch
 import yaml
 from torch import nn
 
-from ..errors import HandError
+from ..errors import HandError, one_line
 from ..freed_memory import keep_freed_memory
 from ..mano.files import load_hand_model
 from ..samples import EncodedSample
@@ -97,7 +97,7 @@ class ReconstructorTrainer:
                 precision=config.precision,  # type: ignore[arg-type]
             )
         except (MisconfigurationException, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = one_line(error)
             raise HandError(
                 f"Lightning cannot run accelerator={config.accelerator} devices={config.devices} "
                 f"strategy={config.strategy} precision={config.precision} here ({reason}); "

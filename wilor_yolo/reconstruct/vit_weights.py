@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import WeightsError
+from .plain_state import read_plain
 from .torch_archive import PickledTensor, TorchArchive
 from .trunk import Trunk
 
@@ -97,11 +98,7 @@ def _read(path: Path) -> Mapping[str, Any]:
                 for name, value in contents.items()
                 if isinstance(value, PickledTensor)
             }
-    try:  # the format before torch 1.6
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise anything at all
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{path} is no state dict: {reason}") from error
+    return read_plain(path, "a state dict")  # the format before torch 1.6
 
 
 def _unwrap(state: Mapping[str, Any], whole: bool = False) -> dict[str, Tensor]:

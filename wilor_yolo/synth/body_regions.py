@@ -25,7 +25,7 @@ class Regions:
         leg: (V,) 0 at the hip, 1 at the ankle, above 1 on the foot; -1 off the legs.
         height: (V,) metres in the mean rest pose.
         hand: (V,) side whose hand the vertex belongs to, or `NO_HAND`.
-        is_head, is_foot, is_trunk: (V,) bool.
+        is_head, is_foot: (V,) bool.
         face_hand: (F,) side of a body face, or `NO_HAND`.
     """
 
@@ -35,7 +35,6 @@ class Regions:
     hand: np.ndarray
     is_head: np.ndarray
     is_foot: np.ndarray
-    is_trunk: np.ndarray
     face_hand: np.ndarray
 
 
@@ -72,6 +71,5 @@ def body_regions() -> Regions:
         hand=hand,
         is_head=model.weight_of("head") > 0.5,
         is_foot=model.weight_of("foot") > 0.5,
-        is_trunk=model.weight_of("spine", "root", "pelvis", "clavicle", "shoulder") > 0.5,
         face_hand=np.where(same, of_corner[:, 0], NO_HAND),
     )

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import HandError
+from ..errors import HandError, one_line
 from ..kept_settings import keep_settings
 from ..spread import spread
 from ..whole_files import write_text
@@ -113,7 +113,7 @@ def read_clip_truth(path: str | Path) -> dict[str, Any]:
     try:
         truth = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HandError(f"{path} is no clip's truth: {str(error).splitlines()[0]}") from None
+        raise HandError(f"{path} is no clip's truth: {one_line(error)}") from None
     if not isinstance(truth, dict) or not {"fps", "K", "frames"} <= set(truth):
         raise HandError(f"{path} is no clip's truth: it lacks fps, K or frames.")
     return truth

@@ -88,7 +88,6 @@ class FineHand:
             self.weights = model["weights"].astype(np.float64)
             self.J_regressor = model["J_regressor"].astype(np.float64)
             self.model_faces = model["f"].astype(np.int32)
-            self.flex_axis = model["flex_axis"].astype(np.float64)
             self.fine_template = fine["v_template"].astype(np.float32)
             self.fine_shapedirs = fine["shapedirs"].astype(np.float32)
             self.fine_weights = fine["weights"].astype(np.float32)

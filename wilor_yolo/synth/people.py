@@ -92,8 +92,7 @@ def make_person(
         eyes = shape.vertices[eye_vertices].mean(0)
         scale = eyes[2] / model.vertices[eye_vertices, 2].mean()
         wrists = {side: eyes + scale * offset for side, offset in wrists_from_eyes.items()}
-    posed = pose_person(model, shape, rng, goals, stance, look_down, wrists)
-    body = posed.body
+    body = pose_person(model, shape, rng, goals, stance, look_down, wrists)
     hidden = tuple(side for side in (LEFT, RIGHT) if goals[side].hidden)
     if is_mannequin:
         tone = np.float32(rng.choice([0.08, 0.3, 0.7])) * np.array([1, 0.95, 0.9], np.float32)

@@ -121,11 +121,11 @@ def sample_scene(
     return PeopleScene(kind, pieces, hands, camera.intrinsics)
 
 
-def _stand(person: Person, place: np.ndarray, toward: np.ndarray, seat: float = 0.0) -> Person:
+def _stand(person: Person, place: np.ndarray, toward: np.ndarray) -> Person:
     """Put a person on the floor at `place` (2,), looking along `toward` (2,)."""
     turn = facing(np.array([toward[0], toward[1], 0.0]))
     centre = np.array([person.chest[0], person.chest[1], 0.0])
-    shift = np.array([place[0], place[1], seat - person.floor]) - turn @ centre
+    shift = np.array([place[0], place[1], -person.floor]) - turn @ centre
     return person.moved(turn, shift)
 
 

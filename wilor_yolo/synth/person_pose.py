@@ -20,28 +20,13 @@ from .body_pose import (
 )
 from .body_regions import body_regions
 
-__all__ = ["PersonPose", "deal_goals", "pose_person", "sample_goals", "stance_rotations"]
+__all__ = ["deal_goals", "pose_person", "sample_goals", "stance_rotations"]
 
 _X, _Y, _Z = np.eye(3)
 _ACCEPTED_COST = 1.1  # of an arm; dearer ones are drawn again
 _TRIES = 4
 _SEPARATIONS = 5  # rounds of moving hands out of each other and of the head
 _TOUCH = 0.004  # metres hands may sink into each other
-
-
-@dataclass(frozen=True)
-class PersonPose:
-    """A posed person and what each arm was meant to do.
-
-    Attributes:
-        body: skinned vertices and joints, body frame.
-        goals: side to its goal.
-        stance: "stand" or "sit".
-    """
-
-    body: PosedBody
-    goals: dict[int, ArmGoal]
-    stance: str
 
 
 def sample_goals(rng: np.random.Generator, hidden: bool = False) -> dict[int, ArmGoal]:
@@ -121,12 +106,16 @@ def pose_person(
     stance: str = "stand",
     look_down: float = 0.0,
     wrists: dict[int, np.ndarray] | None = None,
-) -> PersonPose:
+) -> PosedBody:
     """Pose a person.
 
     Args:
         goals: what each arm does; the fingers are drawn here.
+        stance: "stand" or "sit".
         wrists: side to (3,) positions in the body frame, instead of the goals' own places.
+
+    Returns:
+        Skinned vertices and joints, body frame.
     """
     rotations = stance_rotations(rng, stance, look_down)
     for side in (LEFT, RIGHT):  # a raised arm lifts the collar bone
@@ -181,7 +170,7 @@ def pose_person(
             targets[side] = targets[side] + 1.1 * shift[side]
             arm = _reach(model, shape, side, joints, frame, goal, targets[side], through)
             chosen[side] = (arm, goal, fingers, frame, through)
-    return PersonPose(pose_body(model, shape, rotations), goals, stance)
+    return pose_body(model, shape, rotations)
 
 
 def _reach(model, shape, side, joints, frame, goal, target, through) -> ArmReach:

@@ -159,7 +159,7 @@ def render_scene(
 
     light = _vertex_light(parts, starts, vertices, normals, scene, lighting, rng, rays)
     colour = _shade_hits(
-        parts, starts, faces, faces_end, hits, direction, normals, light, scene, lighting,
+        parts, faces, faces_end, hits, direction, normals, light, scene, lighting,
         rng, float(intrinsics[0, 0]), len(pixels[0]),
     )  # fmt: skip
     tile = np.stack(
@@ -239,7 +239,6 @@ def _vertex_light(
 
 def _shade_hits(
     parts: list[Part],
-    starts: np.ndarray,
     faces: np.ndarray,
     faces_end: np.ndarray,
     hits: Hits,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from wilor_yolo.skeleton import MANO_JOINT_NAMES, MANO_PARENTS
-from wilor_yolo.synth.free_hand.arm import FlatArms, flatten_arms
+from wilor_yolo.synth.free_hand.arm import flatten_arms
 from wilor_yolo.synth.free_hand.corrections import fit_posedirs
 from wilor_yolo.synth.free_hand.flesh import Flesh
 from wilor_yolo.synth.free_hand.hand_file import mirror_to_left, save_npz
@@ -92,9 +92,7 @@ def _half(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float16).astype(np.float32) + np.float32(0)
 
 
-def _hand_arrays(
-    arms: FlatArms, mesh: HandMesh, space: ShapeSpace, regressor: np.ndarray
-) -> dict[str, np.ndarray]:
+def _hand_arrays(mesh: HandMesh, space: ShapeSpace, regressor: np.ndarray) -> dict[str, np.ndarray]:
     hands_mean, hands_components = fit_pose_space()
     template = space.mean.astype(np.float32)
     parents = np.where(np.array(MANO_PARENTS) < 0, 2**32 - 1, MANO_PARENTS)
@@ -170,7 +168,7 @@ def build(
     length = np.linalg.norm(arms.tips[1:, 1] - joints[:, 0], axis=1)
     space = fit_shape_space(thin, length)
     regressor = fit_joint_regressor(thin, joints, seed)
-    hand = _hand_arrays(arms, mesh, space, regressor)
+    hand = _hand_arrays(mesh, space, regressor)
     render = _render_arrays(mesh, space, hand, samples.quad_uv)
 
     rebuilt = space.mean + np.einsum("vck,nk->nvc", space.directions, space.betas)
