@@ -22,8 +22,8 @@ from wilor_yolo.mano.files import HandModel, load_hand_model
 from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.render.shade import draw_meshes
 from wilor_yolo.synth.hand_mesh import FineHand
-from wilor_yolo.synth.pose_collision import rotation_matrices
 from wilor_yolo.synth.poses import NAMED_POSES, sample_pose
+from wilor_yolo.synth.rotations import rotation_matrices
 
 SEED, COUNT = 77, 200  # the fit uses seed 0
 NAMED = ("fist", "thumbs_up", "three", "pinch", "key_pinch", "tabletop")

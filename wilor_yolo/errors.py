@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import zipfile
 import zlib
+from collections.abc import Iterable
 
-__all__ = ["NPZ_ERRORS", "HandError", "ImageError", "WeightsError", "one_line"]
+__all__ = ["NPZ_ERRORS", "HandError", "ImageError", "WeightsError", "did_you_mean", "one_line"]
 
 # What numpy raises at an `.npz` that is damaged, something else, or lacks an array.
 NPZ_ERRORS: tuple[type[Exception], ...] = (
@@ -37,3 +39,10 @@ def one_line(error: BaseException | str, most: int = 200) -> str:
     """What an error says on one line of at most so many characters, or its type if nothing."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean ...?", or the list of what there is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, 1, 0.6)
+    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."

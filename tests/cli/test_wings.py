@@ -42,7 +42,9 @@ def _recorder(calls: list, result: Any) -> Any:
 
 def test_synth_crops(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     calls: list = []
-    monkeypatch.setattr("wilor_yolo.synth.generate.generate_crops", _recorder(calls, ["a", "b"]))
+    monkeypatch.setattr(
+        "wilor_yolo.synth.generate_crops.generate_crops", _recorder(calls, ["a", "b"])
+    )
     keys = ["out=o", "count=5", "seed=2", "workers=3", "size=128", "photos=p", "rays=9"]
     assert main(["synth", "crops", *keys]) == 0
     assert calls == [((Path("o"), 5, 2, 3, 128, "p", 9), {})]

@@ -69,7 +69,7 @@ def test_plain_data_round_trip(tmp_path):
     ("data", "said"),
     [
         ({"depht": 3}, "Did you mean 'depth'"),
-        ({"zzzzzz": 3}, "Known: stem"),
+        ({"zzzzzz": 3}, "Known: aggregation"),
         ({"tokens": "papper"}, "choose one of paper, released"),
         ({"sampling": "nearest"}, "aligned, released"),
         ({"aggregation": "median"}, "mean, max, sum"),

@@ -10,7 +10,8 @@ pytest.importorskip("numba")
 from wilor_yolo.geometry import project
 from wilor_yolo.mano.layer import HandLayer
 from wilor_yolo.synth.crop_scene import sample_crop
-from wilor_yolo.synth.hand_mesh import FineHand, rotation_matrices
+from wilor_yolo.synth.hand_mesh import FineHand
+from wilor_yolo.synth.rotations import rotation_matrices
 
 SIZE = 72
 

@@ -8,8 +8,9 @@ pytest.importorskip("numba")
 
 from wilor_yolo.errors import WeightsError
 from wilor_yolo.mano.layer import HandLayer
-from wilor_yolo.synth.hand_mesh import FOREARM, FineHand, rotation_matrices
+from wilor_yolo.synth.hand_mesh import FOREARM, FineHand
 from wilor_yolo.synth.poses import NAMED_POSES
+from wilor_yolo.synth.rotations import rotation_matrices
 
 
 def _random_hand(seed):

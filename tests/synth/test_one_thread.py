@@ -41,7 +41,7 @@ def test_settings_are_put_back_even_after_an_error(busy_caller):
 def test_what_the_caller_set_does_not_reach_the_pictures(busy_caller, monkeypatch, tmp_path):
     pytest.importorskip("embreex")
     pytest.importorskip("numba")
-    from wilor_yolo.synth import generate, generate_clips, generate_scenes, light
+    from wilor_yolo.synth import generate_clips, generate_crops, generate_scenes, light
 
     seen = []
 
@@ -50,13 +50,13 @@ def test_what_the_caller_set_does_not_reach_the_pictures(busy_caller, monkeypatc
         raise InterruptedError
 
     # One place of each engine, and what is kept for later pictures.
-    monkeypatch.setattr(generate, "sample_crop", stop)
+    monkeypatch.setattr(generate_crops, "sample_crop", stop)
     monkeypatch.setattr(generate_scenes, "render_scene", stop)
     monkeypatch.setattr(generate_clips, "render_clip", stop)
     monkeypatch.setattr(light, "decode", stop)
     light.panorama.cache_clear()
     for make in (
-        lambda: generate.generate_crops(tmp_path / "crops", 1, report=lambda line: None),
+        lambda: generate_crops.generate_crops(tmp_path / "crops", 1, report=lambda line: None),
         lambda: generate_scenes.generate_scenes(tmp_path / "scenes", 1),
         lambda: generate_clips.generate_clips(tmp_path / "clips", 1, report=lambda line: None),
         lambda: light.panorama(light.panorama_names()[0]),

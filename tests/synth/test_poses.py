@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from wilor_yolo.synth import poses
-from wilor_yolo.synth.pose_collision import rotation_matrices
 from wilor_yolo.synth.poses import (
     ANGLE_LIMITS,
     ANGLE_NAMES,
@@ -17,6 +16,7 @@ from wilor_yolo.synth.poses import (
     sample_pose,
     skeleton_joints,
 )
+from wilor_yolo.synth.rotations import rotation_matrices
 
 TIPS = {"index": 16, "middle": 17, "pinky": 18, "ring": 19, "thumb": 20}
 

@@ -16,7 +16,7 @@ from wilor_yolo.synth.scene_labels import (
     HIDDEN,
     OUTSIDE,
     VISIBLE,
-    HandLabel,
+    SeenHand,
     label_hands,
     label_lines,
 )
@@ -115,7 +115,7 @@ def test_keypoints_outside_the_picture_are_zeros_in_the_file():
 
 def test_a_file_counts_from_the_border():
     keypoints, flags = np.zeros((21, 2)), np.full(21, VISIBLE)
-    whole = HandLabel(
+    whole = SeenHand(
         RIGHT, np.array([-0.5, -0.5, 63.5, 31.5]), keypoints, flags, np.zeros((21, 3)), 1.0
     )
     values = np.array(label_lines([whole], 64, 32).split(), float)

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HandError
-from .keys import did_you_mean
+from ..errors import HandError, did_you_mean
 from .verbs import choose
 
 if TYPE_CHECKING:

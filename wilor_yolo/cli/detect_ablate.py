@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HandError
-from .keys import did_you_mean
+from ..errors import HandError, did_you_mean
 from .rows import chosen_rows, run_row, run_rows, words_in
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import HandError
+from ..errors import HandError, did_you_mean
 from ..evenly import evenly
 from ..weights_dir import or_shipped_dataset
 from ..whole_files import write_text
@@ -23,7 +23,6 @@ from .folder import folder_of_run
 from .keys import (
     choice,
     describe_keys,
-    did_you_mean,
     key,
     maybe,
     number,

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
 
-from ..errors import HandError
+from ..errors import HandError, did_you_mean
 
 __all__ = [
     "choice",
     "choices",
     "describe_keys",
-    "did_you_mean",
     "key",
     "maybe",
     "number",
@@ -166,13 +165,6 @@ def _parts(value: str) -> tuple[str, ...]:
 def maybe(convert: Convert) -> Convert:
     """The same, or None for the word ``none``."""
     return lambda value: None if value.lower() in _NONE else convert(value)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ " Did you mean ...?", or the list of what there is."""
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, 1, 0.6)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
 
 
 def read_keys(options: type[T], args: Iterable[str], verb: str) -> T:

@@ -11,9 +11,8 @@ import os
 import sys
 from importlib import import_module
 
-from ..errors import HandError
+from ..errors import HandError, did_you_mean
 from ..freed_memory import keep_freed_memory
-from .keys import did_you_mean
 from .terminated import Terminated, interrupt_on_sigterm
 
 __all__ = ["VERBS", "main"]

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ..errors import HandError
-from .keys import did_you_mean
+from ..errors import HandError, did_you_mean
 from .terminated import Terminated
 
 __all__ = ["chosen_rows", "run_row", "run_rows", "words_in"]

@@ -82,7 +82,7 @@ def run(args: list[str]) -> int:
     part, rest = choose("synth", args, ("crops", "scenes", "clips"))
     if part == "crops":
         options = read_keys(CropOptions, rest, "synth crops")
-        from ..synth.generate import generate_crops
+        from ..synth.generate_crops import generate_crops
 
         paths = generate_crops(
             Path(options.out),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import HandError
-from .keys import did_you_mean
+from ..errors import HandError, did_you_mean
 
 __all__ = ["choose"]
 

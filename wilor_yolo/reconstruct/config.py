@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import HandError
+from ..errors import HandError, did_you_mean
 from ..yaml_files import find_yaml, read_yaml
 
 __all__ = ["LANDMARK_STEM", "NetworkConfig"]
@@ -163,9 +162,8 @@ class NetworkConfig:
         known = [field.name for field in fields(cls)]
         for key in data:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-                raise HandError(f"unknown network key {key!r}. {hint}")
+                hint = did_you_mean(str(key), known)
+                raise HandError(f"unknown network key {key!r}.{hint}")
         values = dict(data)
         if isinstance(values.get("mean_cam"), list):
             values["mean_cam"] = tuple(values["mean_cam"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -12,7 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ..errors import HandError
+from ..errors import HandError, did_you_mean
 from ..yaml_files import find_yaml, read_yaml
 from .augment import AugmentConfig
 from .losses import LossWeights
@@ -269,9 +268,7 @@ def _refuse_unknown(values: Mapping[str, Any], kind: type, what: str) -> None:
     known = [f.name for f in fields(kind)]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
-            raise HandError(f"unknown {what} key {key!r}. {hint}")
+            raise HandError(f"unknown {what} key {key!r}.{did_you_mean(str(key), known)}")
 
 
 def _groups(value: Any, name: str) -> tuple[DataGroup, ...]:

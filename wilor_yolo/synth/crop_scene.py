@@ -17,11 +17,12 @@ from .background import Photos, draw_background
 from .camera_effects import CameraEffects, develop, motion_kernel, sample_effects
 from .contact import travel_until_touch
 from .grasps import hold_something, sample_grasp_pose
-from .hand_mesh import FineHand, PosedHand, rotation_matrices
+from .hand_mesh import FineHand, PosedHand
 from .light import Lighting, sample_lighting
 from .materials import random_cloth, random_solid
 from .poses import sample_pose
 from .props import bystander, obstacle, support
+from .rotations import rotation_matrices
 from .scene import Part, Rendered, render_scene
 from .skin import HandSkin, SkinLook, random_look
 from .viewpoint import View, place_hand, sample_orientation

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from .contact import travel_until_touch
-from .hand_mesh import FineHand, PosedHand, rotation_matrices
+from .hand_mesh import FineHand, PosedHand
 from .meshes import Mesh, box, lathe
 from .poses import NAMED_ANGLES, is_self_colliding, pose_from_angles
+from .rotations import rotation_matrices
 
 __all__ = ["basis", "hold_something", "sample_grasp_pose", "turned_profile", "unit"]
 

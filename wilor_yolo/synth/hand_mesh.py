@@ -13,26 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import WeightsError
-from ..skeleton import MANO_PARENTS, MANO_TO_OPENPOSE, TIP_VERTICES
+from ..skeleton import MANO_TO_OPENPOSE, TIP_VERTICES
 from ..weights_dir import weights_dir
 from .extra import require
 from .raycast import vertex_normals
+from .rotations import down_the_tree, rotation_matrices
 
-__all__ = ["FOREARM", "FineHand", "PosedHand", "rotation_matrices"]
+__all__ = ["FOREARM", "FineHand", "PosedHand"]
 
 FOREARM = 16  # column of the render mesh's skin weights: a bone the 16-joint model has not
 _ONE_BONE = 0.985  # skin weight above which no corrective moves a vertex, as in free_hand/flesh.py
 _FILES = ("hand_right.npz", "render_right.npz")
-
-
-def rotation_matrices(axis_angle: np.ndarray) -> np.ndarray:
-    """Rotation matrices (..., 3, 3) of axis-angle vectors (..., 3), radians."""
-    axis_angle = np.asarray(axis_angle, dtype=np.float64)
-    angle = np.linalg.norm(axis_angle, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(axis_angle / np.maximum(angle[..., 0], 1e-12), -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
 
 
 @dataclass(frozen=True)
@@ -188,11 +179,7 @@ class FineHand:
 
 def _chain(rotations: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Joint positions (16, 3) and moves (16, 3, 4) of points at rest, down the kinematic tree."""
-    turn, place = rotations.copy(), rest.copy()
-    for j in range(1, 16):
-        p = MANO_PARENTS[j]
-        turn[j] = turn[p] @ rotations[j]
-        place[j] = place[p] + turn[p] @ (rest[j] - rest[p])
+    turn, place = down_the_tree(rotations, rest)
     moves = np.concatenate([turn, (place - np.einsum("jab,jb->ja", turn, rest))[..., None]], 2)
     return place, moves
 

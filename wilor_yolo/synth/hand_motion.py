@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .extra import require
-from .hand_mesh import rotation_matrices
 from .pose_collision import is_self_colliding
 from .poses import ANGLE_LIMITS, pose_from_angles, sample_angles
+from .rotations import rotation_matrices
 from .viewpoint import sample_orientation
 
 __all__ = ["HandMotion", "sample_motion", "sample_shake"]

@@ -8,19 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from wilor_yolo.skeleton import MANO_PARENTS
+from .rotations import down_the_tree, rotation_matrices
 
-__all__ = ["is_self_colliding", "penetration", "rotation_matrices", "skeleton_joints"]
-
-
-def rotation_matrices(axis_angle: np.ndarray) -> np.ndarray:
-    """Rotation matrices (...,3,3) of axis-angle vectors (...,3), Rodrigues."""
-    angle = np.linalg.norm(axis_angle, axis=-1)[..., None, None]
-    axis = axis_angle / np.maximum(angle[..., 0], 1e-12)
-    x, y, z = np.moveaxis(axis, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*axis.shape, 3)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+__all__ = ["is_self_colliding", "penetration", "skeleton_joints"]
 
 
 # Joints and fingertips of the mean free hand, metres, flat pose: only for the collision check.
@@ -111,12 +101,7 @@ _OWNER, _CENTRE, _RADIUS, _PAIRS, _GROUP = _rest_spheres()
 def _forward(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """World rotations (16,3,3) and positions (16,3) of the joints of the mean hand."""
     local = rotation_matrices(np.asarray(pose, float).reshape(16, 3))
-    rotation, position = local.copy(), _REST_JOINTS.copy()
-    for j in range(1, 16):
-        parent = MANO_PARENTS[j]
-        rotation[j] = rotation[parent] @ local[j]
-        position[j] = position[parent] + rotation[parent] @ (_REST_JOINTS[j] - _REST_JOINTS[parent])
-    return rotation, position
+    return down_the_tree(local, _REST_JOINTS)
 
 
 def skeleton_joints(pose: np.ndarray) -> np.ndarray:

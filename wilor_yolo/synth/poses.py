@@ -18,12 +18,8 @@ from __future__ import annotations
 import numpy as np
 
 from wilor_yolo.skeleton import MANO_JOINT_NAMES
-from wilor_yolo.synth.pose_collision import (
-    is_self_colliding,
-    penetration,
-    rotation_matrices,
-    skeleton_joints,
-)
+from wilor_yolo.synth.pose_collision import is_self_colliding, penetration, skeleton_joints
+from wilor_yolo.synth.rotations import rotation_matrices
 
 __all__ = [
     "ANGLE_LIMITS",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .grasps import basis, turned_profile, unit
-from .hand_mesh import rotation_matrices
 from .light import linear_from_srgb
 from .materials import Painted, all_light, random_cloth, random_solid
 from .meshes import box, lathe, sheet
+from .rotations import rotation_matrices
 from .scene import Part, Points
 from .shading import Surface
 from .skin import skin_albedo

@@ -13,7 +13,7 @@ from .people_render import Stage, View
 from .people_scene import SceneHand
 from .raycast import RayScene
 
-__all__ = ["HIDDEN", "OUTSIDE", "VISIBLE", "HandLabel", "label_hands", "label_lines", "truth_text"]
+__all__ = ["HIDDEN", "OUTSIDE", "VISIBLE", "SeenHand", "label_hands", "label_lines", "truth_text"]
 
 OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
 LEAST_VISIBLE = 0.25  # share of a hand that must be seen for a label
@@ -25,7 +25,7 @@ _FLESH = np.array([0.038, 0.026, 0.022, 0.02, 0.02] + [0.024, 0.019, 0.018, 0.01
 
 
 @dataclass(frozen=True)
-class HandLabel:
+class SeenHand:
     """One labelled hand.
 
     Attributes:
@@ -47,7 +47,7 @@ class HandLabel:
 
 def label_hands(
     hands: list[SceneHand], stage: Stage, view: View, intrinsics: np.ndarray
-) -> list[HandLabel]:
+) -> list[SeenHand]:
     """Labels of all hands of which enough is visible."""
     labels = []
     for number, hand in enumerate(hands):
@@ -62,7 +62,7 @@ def label_hands(
     return [label for label in labels if (label.box[2:] - label.box[:2]).min() >= _LEAST_SIDE]
 
 
-def _label(number, hand, view, intrinsics, rows, columns, visible) -> HandLabel:
+def _label(number, hand, view, intrinsics, rows, columns, visible) -> SeenHand:
     height, width = view.hand.shape
     box = np.array([columns.min() - 0.5, rows.min() - 0.5, columns.max() + 0.5, rows.max() + 0.5])
     box += _MARGIN * (box[2:] - box[:2]).max() * np.array([-1, -1, 1, 1])
@@ -84,7 +84,7 @@ def _label(number, hand, view, intrinsics, rows, columns, visible) -> HandLabel:
     if len(seen):
         box = np.r_[np.minimum(box[:2], seen.min(0)), np.maximum(box[2:], seen.max(0))]
     box = np.clip(box, -0.5, np.array([width, height, width, height]) - 0.5)
-    return HandLabel(hand.side, box, pixels, flags, points, visible)
+    return SeenHand(hand.side, box, pixels, flags, points, visible)
 
 
 def _silhouette_area(stage: Stage, number: int, intrinsics: np.ndarray) -> float:
@@ -104,7 +104,7 @@ def _silhouette_area(stage: Stage, number: int, intrinsics: np.ndarray) -> float
     return float(share * box_area)
 
 
-def label_lines(labels: list[HandLabel], width: int, height: int) -> str:
+def label_lines(labels: list[SeenHand], width: int, height: int) -> str:
     """The text of a YOLO-pose label file; empty when there is no hand."""
     lines = []
     for label in labels:
@@ -114,7 +114,7 @@ def label_lines(labels: list[HandLabel], width: int, height: int) -> str:
     return "".join(lines)
 
 
-def truth_text(labels: list[HandLabel], intrinsics: np.ndarray, kind: str) -> str:
+def truth_text(labels: list[SeenHand], intrinsics: np.ndarray, kind: str) -> str:
     """What the label file cannot say, as JSON: the camera and the joints in space.
 
     `K` (3, 3) px, `kind` of the scene, and of every labelled hand `is_right`, `bbox_xyxy` px,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..geometry import project
-from .hand_mesh import rotation_matrices
+from .rotations import rotation_matrices
 
 __all__ = ["View", "place_hand", "sample_orientation"]
 

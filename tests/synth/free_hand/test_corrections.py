@@ -17,8 +17,8 @@ from wilor_yolo.skeleton import TIP_VERTICES
 from wilor_yolo.synth.free_hand.corrections import POSE_STEP, fit_posedirs, joint_reach, main
 from wilor_yolo.synth.free_hand.flesh import Flesh, volumes
 from wilor_yolo.synth.free_hand.hand_file import mirror_to_left, save_npz
-from wilor_yolo.synth.pose_collision import rotation_matrices
 from wilor_yolo.synth.poses import NAMED_POSES, sample_pose
+from wilor_yolo.synth.rotations import rotation_matrices
 from wilor_yolo.weights_dir import shipped
 
 

@@ -13,8 +13,8 @@ from wilor_yolo.synth.free_hand.flesh import (
     volumes,
 )
 from wilor_yolo.synth.hand_mesh import FineHand
-from wilor_yolo.synth.pose_collision import rotation_matrices
 from wilor_yolo.synth.poses import NAMED_POSES
+from wilor_yolo.synth.rotations import rotation_matrices
 from wilor_yolo.weights_dir import shipped
 
 

@@ -17,8 +17,8 @@ import scipy.sparse as sp
 from wilor_yolo.skeleton import MANO_PARENTS
 from wilor_yolo.synth.free_hand.flesh import Flesh, bone_moves, linear_skin
 from wilor_yolo.synth.free_hand.hand_file import save_npz
-from wilor_yolo.synth.pose_collision import rotation_matrices
 from wilor_yolo.synth.poses import NAMED_POSES, sample_pose
+from wilor_yolo.synth.rotations import rotation_matrices
 
 __all__ = ["POSE_STEP", "fit_posedirs", "joint_reach", "main", "pose_features"]
 

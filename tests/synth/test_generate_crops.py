@@ -10,8 +10,8 @@ pytest.importorskip("numba")
 
 from wilor_yolo.errors import HandError
 from wilor_yolo.shards import find_shards, read_shard
-from wilor_yolo.synth import generate
-from wilor_yolo.synth.generate import generate_crops
+from wilor_yolo.synth import generate_crops as generate
+from wilor_yolo.synth.generate_crops import generate_crops
 
 SMALL = {"size": 48, "rays": 4, "per_shard": 3, "report": lambda line: None}
 
