@@ -18,6 +18,7 @@ from wilor_yolo.geometry import (
     mirror_axis_angle,
     mirror_points,
     mirror_rotation,
+    onto_optical_axis,
     project,
     project_crop,
     released_intrinsics,
@@ -242,3 +243,19 @@ def test_released_camera_is_its_formula():
     K = released_intrinsics(810, 1080)
     assert K[0, 0] == pytest.approx(5000 / 256 * 1080)
     assert (K[0, 2], K[1, 2]) == (405, 540)
+
+
+def test_the_least_turn_onto_the_optical_axis() -> None:
+    directions = np.array([[0.3, -0.2, 1.0], [0, 0, 5.0], [1, 2, -0.5], [0, 0, -2.0]])
+    turns = onto_optical_axis(directions)
+    assert turns.shape == (4, 3, 3) and onto_optical_axis(directions[0]).shape == (3, 3)
+    np.testing.assert_allclose(
+        turns @ turns.transpose(0, 2, 1), np.tile(np.eye(3), (4, 1, 1)), atol=1e-12
+    )
+    np.testing.assert_allclose(np.linalg.det(turns), 1)
+    length = np.linalg.norm(directions, axis=1)
+    axis = np.einsum("nij,nj->ni", turns, directions) / length[:, None]
+    np.testing.assert_allclose(axis, np.tile([0, 0, 1.0], (4, 1)), atol=1e-12)
+    # The least turn: by no more than the angle between them.
+    angles = np.arccos(np.clip((np.trace(turns, axis1=1, axis2=2) - 1) / 2, -1, 1))
+    np.testing.assert_allclose(angles, np.arccos(directions[:, 2] / length), atol=1e-6)

@@ -23,6 +23,7 @@ __all__ = [
     "mirror_axis_angle",
     "mirror_points",
     "mirror_rotation",
+    "onto_optical_axis",
     "project",
     "project_crop",
     "released_intrinsics",
@@ -111,6 +112,21 @@ def cam_to_crop_translation(cam: Tensor) -> Tensor:
     """Translation (B, 3), metres, in the crop camera for ``cam = (s, tx, ty)`` (B, 3)."""
     scale, tx, ty = cam.unbind(-1)
     return torch.stack((tx, ty, 2 * CROP_FOCAL / (scale + 1e-9)), dim=-1)
+
+
+def onto_optical_axis(directions: np.ndarray) -> np.ndarray:
+    """The least rotations (..., 3, 3) that turn directions (..., 3), camera frame, onto (0, 0, 1).
+
+    Directions need no length. One that points straight back is turned about the y axis.
+    """
+    directions = np.asarray(directions, np.float64)
+    length = np.linalg.norm(directions, axis=-1, keepdims=True)
+    x, y, z = np.moveaxis(directions / np.maximum(length, 1e-12), -1, 0)
+    # Rodrigues' formula for the turn about direction x (0, 0, 1) = (y, -x, 0).
+    k = 1 / np.maximum(1 + z, 1e-9)
+    rows = [[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y], [x, y, z]]
+    turns = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    return np.where((z > -1 + 1e-9)[..., None, None], turns, np.diag([-1.0, 1.0, -1.0]))
 
 
 def project_crop(points: Tensor, cam: Tensor) -> Tensor:

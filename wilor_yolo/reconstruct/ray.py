@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..geometry import onto_optical_axis
+
 __all__ = ["TurnedHands", "ray_rotation", "ray_translation", "turn_to_camera"]
 
 
@@ -47,11 +49,7 @@ def ray_rotation(center: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     center = np.asarray(center, np.float64).reshape(-1, 2)
     homogeneous = np.concatenate((center, np.ones((len(center), 1))), axis=1)
     rays = homogeneous @ np.linalg.inv(np.asarray(intrinsics, np.float64)).T
-    x, y, z = (rays / np.linalg.norm(rays, axis=1, keepdims=True)).T
-    # Rodrigues' formula for the turn about ray x (0, 0, 1) = (y, -x, 0) by the angle between them.
-    k = 1 / (1 + z)
-    rows = [[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y], [x, y, z]]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    return onto_optical_axis(rays)
 
 
 def ray_translation(

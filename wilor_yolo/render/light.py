@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..geometry import onto_optical_axis
+
 __all__ = ["GRID", "paint_table", "to_linear", "towards_camera"]
 
 # Cells along x and y of the unit disc of normals that face the camera.
@@ -69,17 +71,7 @@ def towards_camera(vertices: np.ndarray) -> np.ndarray:
         vertices: (V, 3) camera frame, metres.
     """
     middle = vertices.mean(axis=0) if len(vertices) else np.array([0.0, 0.0, 1.0])
-    x, y, z = middle / max(np.linalg.norm(middle), 1e-12)
-    if z <= -1 + 1e-9:
-        return np.diag([-1.0, 1.0, -1.0])
-    # The shortest turn from (x, y, z) to (0, 0, 1), by Rodrigues' formula.
-    return np.array(
-        [
-            [1 - x * x / (1 + z), -x * y / (1 + z), -x],
-            [-x * y / (1 + z), 1 - y * y / (1 + z), -y],
-            [x, y, z],
-        ]
-    )
+    return onto_optical_axis(middle)
 
 
 def to_linear(rgb: Sequence[float] | np.ndarray) -> np.ndarray:
