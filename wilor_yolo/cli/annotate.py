@@ -17,6 +17,7 @@ from .annotate_shards import check_model, fit_shards_of, make_fitter
 from .annotate_whim import HELP as WHIM_HELP
 from .annotate_whim import extract_whim_of
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text, whole, yes_no
+from .shared_keys import hand_model_key
 
 if TYPE_CHECKING:
     from ..annotate.candidates import HandFinder, StoredFinder
@@ -74,7 +75,7 @@ class AnnotateOptions:
     keep_empty: bool = key(False, yes_no, "write pictures without hands, as background")
     fit: bool = key(True, yes_no, "fit the hand model (Eqs. 2 to 4)")
     projection: str = key("full", choice("full", "weak"), "camera of the fit; the paper: weak")
-    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    hand_model: str | None = hand_model_key()
     prior: str | None = key(None, maybe(text), "mesh prior .npz of that hand", "the free hand's")
     limits: str | None = key(None, maybe(text), "biomechanical limits .yaml", "ours")
     workers: int = key(1, whole(1), "processes; a video or a hundred pictures at a time each")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..errors import HandError
 from .keys import choice, describe_keys, key, maybe, number, read_keys, text
+from .shared_keys import hand_model_key
 
 if TYPE_CHECKING:
     from ..annotate.fitting import HandFitter
@@ -47,7 +48,7 @@ class ShardsOptions:
     )
     device: str = key("cpu", text, "cpu, cuda:0, ...")
     projection: str = key("full", choice("full", "weak"), "camera of the fit; the paper: weak")
-    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    hand_model: str | None = hand_model_key()
     prior: str | None = key(None, maybe(text), "mesh prior .npz of that hand", "the free hand's")
     limits: str | None = key(None, maybe(text), "biomechanical limits .yaml", "ours")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..detect.working_point import IMAGE_SIZE
-from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
+from .keys import choice, describe_keys, key, read_keys, text, whole
+from .shared_keys import detector_key, device_key, hand_model_key, imgsz_key, reconstructor_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,22 +26,17 @@ class BenchOptions:
     """The keys of ``wilor-yolo bench``."""
 
     source: str | None = key(None, text, "a picture", "the bundled picture")
-    detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
-    reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
-    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    detector: str | None = detector_key()
+    reconstructor: str | None = reconstructor_key()
+    hand_model: str | None = hand_model_key()
     reconstructor_backend: str | None = key(
         None,
         choice("torch", "onnx", "openvino"),
         "what runs the reconstructor",
         "what the file is made for",
     )
-    imgsz: int | None = key(
-        None,
-        maybe(whole(32, 8192)),
-        "longer side of the picture the detector sees, px",
-        "what it was trained at",
-    )
-    device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
+    imgsz: int | None = imgsz_key()
+    device: str = device_key()
     rounds: int = key(30, whole(1), "timed repetitions, after five to warm up")
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .extras import EXTRAS
-from .keys import describe_keys, key, maybe, read_keys, text
+from .keys import describe_keys, key, read_keys, text
+from .shared_keys import detector_key, hand_model_key, reconstructor_key
 
 __all__ = ["HELP", "Finding", "run"]
 
@@ -22,9 +23,9 @@ __all__ = ["HELP", "Finding", "run"]
 class DoctorOptions:
     """The keys of ``wilor-yolo doctor``."""
 
-    detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
-    reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
-    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    detector: str | None = detector_key()
+    reconstructor: str | None = reconstructor_key()
+    hand_model: str | None = hand_model_key()
     out: str = key("runs", text, "folder that must be writable")
 
 

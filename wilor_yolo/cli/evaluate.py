@@ -10,6 +10,7 @@ from ..errors import HandError
 from . import evaluate_detection, evaluate_sets
 from .evaluate_sets import progress
 from .keys import describe_keys, key, maybe, read_keys, text, whole
+from .shared_keys import detector_key, device_key, hand_model_key, imgsz_key, reconstructor_key
 from .verbs import choose
 
 __all__ = ["HELP", "run"]
@@ -20,9 +21,9 @@ class ReconstructionOptions:
     """The keys of ``evaluate reconstruction``."""
 
     data: str = key(..., text, "folder of pictures with a labels.jsonl, or of shards")
-    reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
-    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
-    device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
+    reconstructor: str | None = reconstructor_key()
+    hand_model: str | None = hand_model_key()
+    device: str = device_key()
     limit: int | None = key(None, maybe(whole(1)), "shards: at most so many samples")
 
 
@@ -31,16 +32,11 @@ class ChainOptions:
     """The keys of ``evaluate chain``."""
 
     data: str = key(..., text, "folder of pictures with a labels.jsonl")
-    detector: str | None = key(None, maybe(text), "detector file", "the shipped weights")
-    reconstructor: str | None = key(None, maybe(text), "reconstructor file", "the shipped weights")
-    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
-    imgsz: int | None = key(
-        None,
-        maybe(whole(32, 8192)),
-        "longer side of the picture the detector sees, px",
-        "what it was trained at",
-    )
-    device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
+    detector: str | None = detector_key()
+    reconstructor: str | None = reconstructor_key()
+    hand_model: str | None = hand_model_key()
+    imgsz: int | None = imgsz_key()
+    device: str = device_key()
 
 
 HELP = f"""\

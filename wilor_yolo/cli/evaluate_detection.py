@@ -32,6 +32,7 @@ from .keys import (
     words,
 )
 from .peers import Peer, open_peer
+from .shared_keys import imgsz_key
 
 if TYPE_CHECKING:
     from ..data.raw_hand import ReadReport
@@ -74,9 +75,7 @@ class DetectionOptions:
     mediapipe: str | None = key(
         None, maybe(text), "mediapipe's wheel, or a folder with its files", "the cache"
     )
-    imgsz: int | None = key(
-        None, maybe(whole(32)), "longer side of the picture the detector sees, px", "its own"
-    )
+    imgsz: int | None = imgsz_key()
     device: str | None = key(None, maybe(text), "cpu, cuda:0, 0, mps, auto", "Ultralytics' choice")
     limit: int | None = key(None, maybe(whole(1)), "so many pictures, spread evenly")
     seconds: float = key(5.0, number(0), "to time it for; 0: not at all")

@@ -14,6 +14,7 @@ from ..errors import HandError
 from ..whole_files import write_text
 from .folder import folder_of_run
 from .keys import choice, describe_keys, key, maybe, read_keys, text, whole
+from .shared_keys import device_key, hand_model_key, heads_key, reconstructor_key
 
 if TYPE_CHECKING:
     from ..evaluate.frames import EvaluationFrame, EvaluationTruth, FramePredictions
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "freihand", "hint", "ho3d", "progress"]
 
-_RECONSTRUCTOR = "reconstructor file"
-_HAND_MODEL = "MANO .pkl or .npz file; meshes of the free hand do not match MANO's truth"
-_DEVICE = "cpu, cuda:0, 0, mps; auto is the first GPU if there is one"
+_MESHES = "; meshes of the free hand do not match MANO's truth"
 _OUT = "folder for scores.json, and pred.json and pred.zip of a reconstructor"
 _PRED = "score this pred.json or zip (anybody's) instead of running a reconstructor"
 
@@ -35,10 +34,10 @@ class FreihandOptions:
 
     root: str = key(..., text, "folder with evaluation_xyz.json, _verts.json, _K.json, evaluation/")
     pred: str | None = key(None, maybe(text), _PRED)
-    reconstructor: str | None = key(None, maybe(text), _RECONSTRUCTOR, "the shipped weights")
-    hand_model: str | None = key(None, maybe(text), _HAND_MODEL, "the free hand")
-    heads: int | None = key(None, maybe(whole(1)), "attention heads of a released checkpoint", "16")
-    device: str = key("auto", text, _DEVICE)
+    reconstructor: str | None = reconstructor_key()
+    hand_model: str | None = hand_model_key(_MESHES)
+    heads: int | None = heads_key()
+    device: str = device_key()
     limit: int | None = key(None, maybe(whole(1)), "the first so many pictures only")
     out: str | None = key(None, maybe(text), _OUT, "runs/evaluate/freihand; none with pred=")
 
@@ -50,10 +49,10 @@ class Ho3dOptions:
     root: str = key(..., text, "folder with evaluation.txt, evaluation/ and the public truth")
     version: str = key("v2", choice("v2", "v3"), "of the set")
     pred: str | None = key(None, maybe(text), _PRED)
-    reconstructor: str | None = key(None, maybe(text), _RECONSTRUCTOR, "the shipped weights")
-    hand_model: str | None = key(None, maybe(text), _HAND_MODEL, "the free hand")
-    heads: int | None = key(None, maybe(whole(1)), "attention heads of a released checkpoint", "16")
-    device: str = key("auto", text, _DEVICE)
+    reconstructor: str | None = reconstructor_key()
+    hand_model: str | None = hand_model_key(_MESHES)
+    heads: int | None = heads_key()
+    device: str = device_key()
     limit: int | None = key(None, maybe(whole(1)), "the first so many pictures only")
     out: str | None = key(None, maybe(text), _OUT, "runs/evaluate/ho3d; none with pred=")
 
@@ -64,10 +63,10 @@ class HintOptions:
 
     data: str = key(..., text, "HaMeR's TEST_..._img_{all,vis,occ}.npz")
     images: str = key(..., text, "folder of its pictures")
-    reconstructor: str | None = key(None, maybe(text), _RECONSTRUCTOR, "the shipped weights")
-    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
-    heads: int | None = key(None, maybe(whole(1)), "attention heads of a released checkpoint", "16")
-    device: str = key("auto", text, _DEVICE)
+    reconstructor: str | None = reconstructor_key()
+    hand_model: str | None = hand_model_key()
+    heads: int | None = heads_key()
+    device: str = device_key()
     limit: int | None = key(None, maybe(whole(1)), "the first so many hands only")
 
 

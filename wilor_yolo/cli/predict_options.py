@@ -10,6 +10,7 @@ from ..detect.working_point import CONFIDENCE, IOU
 from ..errors import HandError
 from ..weights_dir import or_shipped
 from .keys import choice, choices, key, maybe, number, numbers, text, whole, yes_no
+from .shared_keys import detector_key, device_key, hand_model_key, imgsz_key, reconstructor_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,29 +36,19 @@ class PredictOptions:
         "folder to write to; numbered if there are files in it, but not with engine=local or ray",
     )
     exist_ok: bool = key(False, yes_no, "write into out= although there are files in it")
-    detector: str | None = key(None, maybe(text), "detector file, or hand-s.pt", "hand-n.pt")
-    reconstructor: str | None = key(
-        None,
-        maybe(text),
-        "reconstructor file: ours, wilor_final.ckpt, or exported (.onnx, .xml)",
-        "the shipped weights",
-    )
+    detector: str | None = detector_key()
+    reconstructor: str | None = reconstructor_key()
     reconstructor_backend: str | None = key(
         None,
         choice("torch", "onnx", "openvino"),
         "what runs the reconstructor; openvino is the fastest on CPUs (extra export)",
         "what the file is made for",
     )
-    hand_model: str | None = key(None, maybe(text), "MANO .pkl or .npz file", "the free hand")
+    hand_model: str | None = hand_model_key()
     conf: float = key(CONFIDENCE, number(0, 1), "lowest score of a hand")
-    imgsz: int | None = key(
-        None,
-        maybe(whole(32, 8192)),
-        "longer side of the picture the detector sees, px",
-        "what it was trained at",
-    )
+    imgsz: int | None = imgsz_key()
     iou: float = key(IOU, number(0, 1), "overlap above which two boxes are one hand")
-    device: str = key("auto", text, "cpu, cuda:0, 0, mps; auto is the first GPU if there is one")
+    device: str = device_key()
     camera: str = key(
         "default",
         choice("default", "released"),
