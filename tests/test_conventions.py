@@ -90,7 +90,8 @@ def test_wrong_forearms_are_refused(hands):
 def test_mediapipe_landmarks_of_the_picture(hands):
     landmarks = hands.to_mediapipe().landmarks
     assert landmarks.shape == (3, 21, 3)
-    assert np.allclose(landmarks[..., :2] * SIZE, hands.keypoints_2d, atol=1e-3)
+    # MediaPipe counts from the picture's border, keypoints from the middle of the first pixel.
+    assert np.allclose(landmarks[..., :2] * SIZE, hands.keypoints_2d + 0.5, atol=1e-3)
     assert (landmarks[:, 0, 2] == 0).all()
     nearer = hands.joints[..., 2] < hands.joints[:, :1, 2]
     assert (landmarks[..., 2][nearer] < 0).all()

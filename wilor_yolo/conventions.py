@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import HandError
+from .geometry import HALF_PIXEL
 
 __all__ = [
     "ManoParameters",
@@ -130,7 +131,11 @@ def mediapipe_landmarks(
     z = from_wrist[..., 2] * focal / wrist_depth
     return MediapipeLandmarks(
         landmarks=np.dstack(
-            (keypoints_2d[..., 0] / width, keypoints_2d[..., 1] / height, z / width)
+            (
+                (keypoints_2d[..., 0] + HALF_PIXEL) / width,
+                (keypoints_2d[..., 1] + HALF_PIXEL) / height,
+                z / width,
+            )
         ),
         world_landmarks=joints - joints.mean(axis=1, keepdims=True),
         wrist_landmarks=from_wrist @ global_orient,

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 __all__ = [
     "CROP_FOCAL",
+    "HALF_PIXEL",
     "cam_to_crop_translation",
     "crop_to_full_translation",
     "default_intrinsics",
@@ -33,6 +34,10 @@ __all__ = [
 # Focal length of the crop camera in units of the crop side: 5000 px on a 256 px crop, the numbers
 # the released WiLoR and HaMeR share.
 CROP_FOCAL = 5000.0 / 256.0
+
+# px. K, and so every joint and keypoint here, counts from the middle of the first pixel; boxes and
+# keypoints in YOLO label files, and MediaPipe's landmarks, count from the picture's border.
+HALF_PIXEL = 0.5
 
 
 def rotation_6d_to_matrix(rotation_6d: Tensor) -> Tensor:

@@ -188,6 +188,11 @@ def test_coco_wholebody(
     assert picture.hands.boxes[0].tolist() == [20, 30, 80, 110]  # as the set has them
     assert picture.hands.keypoints is not None
     assert picture.hands.keypoints[1, 20].tolist() == [289.5, 199.5]  # from pixel 0
+    # A box is scored against however few of its keypoints are labelled.
+    few = entry | {"lefthand_kpts": [5.0, 5, 2] + [0.0] * 60, "id": 2}
+    file.write_text(json.dumps({"images": images, "annotations": [few]}))
+    (picture,) = true_pictures(str(file), "coco-wholebody", images=str(tmp_path))
+    assert picture.hands.sides.tolist() == [LEFT, RIGHT]
     # Part of a set is not the set: that is said, and the exit code tells.
     # The right hand beside the broken left one is not asked for alone.
     broken = entry | {"lefthand_kpts": [1.0], "image_id": 2}

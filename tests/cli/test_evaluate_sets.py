@@ -147,6 +147,12 @@ def test_freihand(freihand_root: Path, tmp_path: Path, oracle: list[Any], capsys
     assert again["pred"] == "pred.zip" and again["pa_mpjpe"] == pytest.approx(
         scores["pa_mpjpe"], abs=1e-3
     )
+    unzipped = tmp_path / "unzipped"
+    zipfile.ZipFile(out / "pred.zip").extractall(unzipped)
+    folder = [f"pred={unzipped}", f"out={tmp_path / 'of_folder'}"]
+    assert main(["evaluate", "freihand", f"root={freihand_root}", *folder]) == 0
+    of_folder = json.loads((tmp_path / "of_folder" / "scores.json").read_text())
+    assert of_folder["pred"] == "pred.json" and len(of_folder["sha256"]) == 64
     assert main(["evaluate", "freihand", *theirs, "heads=4"]) == 2
     assert "heads= goes without pred=" in capsys.readouterr().err
 

@@ -80,9 +80,17 @@ def test_scores_of_known_answers(folder):
 
 def test_hands_without_3d_truth_do_not_hide_the_others():
     nan = float("nan")
-    scores = _summary([_Found(True, 0.1, 8.0, 6.0), _Found(True, 0.3, nan, nan), None])
-    assert (scores.pa_mpjpe, scores.pa_mpjpe_fingers, scores.error_2d) == (8.0, 6.0, 0.2)
-    assert np.isnan(_summary([_Found(True, 0.3, nan, nan)]).pa_mpjpe)
+    near, far = np.full(21, 0.1), np.full(21, 0.3)
+    scores = _summary([_Found(True, near, 8.0, 6.0), _Found(True, far, nan, nan), None])
+    assert (scores.pa_mpjpe, scores.pa_mpjpe_fingers) == (8.0, 6.0)
+    assert scores.error_2d == pytest.approx(0.2)
+    assert np.isnan(_summary([_Found(True, far, nan, nan)]).pa_mpjpe)
+
+
+def test_the_median_is_that_of_all_joints():
+    nan, one_off = float("nan"), np.array([1.0] + [0.02] * 20)
+    scores = _summary([_Found(True, one_off, nan, nan)])
+    assert scores.median_2d == pytest.approx(0.02) and scores.error_2d == pytest.approx(1.4 / 21)
 
 
 def test_a_hand_that_was_not_found_counts(folder):

@@ -17,6 +17,7 @@ from wilor_yolo.evaluate.reconstruction import (
     evaluate_pictures,
     evaluate_shards,
 )
+from wilor_yolo.geometry import released_intrinsics
 from wilor_yolo.hands import Hands
 from wilor_yolo.mano.files import load_hand_model
 from wilor_yolo.mano.layer import HandLayer
@@ -52,6 +53,9 @@ def _project(points):
 
 class Oracle:
     """Looks the answer up by the side asked for, then errs."""
+
+    def intrinsics_of_crops(self, width, height):
+        return released_intrinsics(width, height)  # not what anybody would take by default
 
     def __init__(self, answers, spoil=lambda joints: joints, shift_px=0.0):
         self.answers, self.spoil, self.shift_px = answers, spoil, shift_px
@@ -190,9 +194,10 @@ def test_pictures_with_true_joints_and_with_an_annotator(setting, tmp_path, hand
     assert report.sources["hand_graph_cnn"].pa_mpjpe < 0.01
     web = report.sources["web"]
     assert web.hands == 2 and np.isnan(web.pa_mpjpe) and web.error_2d < 1e-4
-    # The truth's camera is handed on; a picture without one leaves it to the reconstructor.
+    # The truth's camera is handed on; of a picture without one it is the reconstructor's own.
     np.testing.assert_allclose(oracle.asked[0][2], K)
-    assert oracle.asked[1][2] is None and oracle.asked[1][1].tolist() == [True, False]
+    np.testing.assert_allclose(oracle.asked[1][2], oracle.intrinsics_of_crops(320, 240))
+    assert oracle.asked[1][1].tolist() == [True, False]
     assert "5.4 mm" in str(report)
     only = evaluate_pictures(oracle, tmp_path, sources=["web"])
     assert list(only.sources) == ["web"]

@@ -31,7 +31,7 @@ def test_truth_of_boxes() -> None:
 def test_truth_of_measured_joints_and_of_nothing() -> None:
     true, complete = true_hands(record(true_hand=square(10, RIGHT)))
     assert true.sides.tolist() == [RIGHT] and complete
-    np.testing.assert_allclose(true.boxes, [[8, 8, 32, 32]])
+    np.testing.assert_allclose(true.boxes, [[8.5, 8.5, 32.5, 32.5]])  # K counts from pixel 0
     nothing, complete = true_hands(record())
     assert len(nothing) == 0 and complete
     assert true_hands(record(found=(square(10),))) is None

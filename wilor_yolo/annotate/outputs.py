@@ -13,6 +13,7 @@ import numpy as np
 from ..detect.label_files import label_line
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import HandError
+from ..geometry import HALF_PIXEL
 from ..metrics.detection import UNKNOWN
 from ..samples import HandSample
 from ..shards import ShardWriter
@@ -126,7 +127,7 @@ def label_lines(hands: list[FusedHand], fit_status: list[str | None], size: tupl
         if hand.keypoints is not None and status in (None, ACCEPTED, "landmarks"):
             known = hand.keypoints[:, 2] >= _KNOWN
             # Landmarks count from the middle of the first pixel, boxes and labels from its border.
-            points = np.column_stack((hand.keypoints[:, :2] + 0.5, 2 * known))
+            points = np.column_stack((hand.keypoints[:, :2] + HALF_PIXEL, 2 * known))
         side = UNKNOWN_SIDE if hand.side == UNKNOWN else hand.side
         lines.append(label_line(side, hand.box, points, size) + "\n")
     return "".join(lines)

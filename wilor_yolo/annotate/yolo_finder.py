@@ -9,6 +9,7 @@ import numpy as np
 
 from ..devices import torch_device
 from ..errors import HandError
+from ..geometry import HALF_PIXEL
 from ..metrics.detection import UNKNOWN
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
 from ..weights_dir import or_shipped
@@ -76,7 +77,7 @@ class YoloFinder:
                     known = data.any(-1, keepdims=True).astype(np.float64)
                     data = np.concatenate((data, known), axis=-1)
                 data[..., 2] = data[..., 2].clip(0, 1)
-                data[..., :2] -= 0.5  # Ultralytics counts from the border, candidates do not
+                data[..., :2] -= HALF_PIXEL  # Ultralytics counts from the border, candidates do not
                 keypoints = data
         sides = np.array([self._sides[int(c)] for c in boxes.cls], int)
         return HandCandidates(boxes.xyxy, boxes.conf, sides, None, keypoints)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import HandError
 from . import evaluate_detection, evaluate_sets
@@ -12,6 +13,11 @@ from .evaluate_sets import progress
 from .keys import describe_keys, key, maybe, read_keys, text, whole
 from .shared_keys import detector_key, device_key, hand_model_key, imgsz_key, reconstructor_key
 from .verbs import choose
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..hands import Hands
 
 __all__ = ["HELP", "run"]
 
@@ -108,6 +114,13 @@ def _chain(args: Sequence[str]) -> int:
         device=options.device,
         imgsz=options.imgsz,
     )
+
+    def chain(source: np.ndarray, K: np.ndarray | None = None) -> Hands:
+        if K is None:
+            height, width = source.shape[:2]
+            K = pipeline.reconstructor.intrinsics_of_crops(width, height)
+        return pipeline(source, K)
+
     with progress("pictures") as report:
-        print(evaluate_chain(pipeline, options.data, progress=report))
+        print(evaluate_chain(chain, options.data, progress=report))
     return 0

@@ -203,7 +203,7 @@ def _of_yaml(path: Path, split: str) -> list[TruePicture]:
 
 
 def _true_hands(labels: Sequence[HandLabel]) -> PictureHands:
-    from ..data.yolo_labels import HALF_PIXEL
+    from ..geometry import HALF_PIXEL
     from ..metrics.detection import UNKNOWN, PictureHands
     from ..skeleton import NUM_JOINTS, SIDE_NAMES
 
@@ -231,7 +231,10 @@ def _write(
 ) -> None:
     from .weights import sha256
 
-    files = {file.name: sha256(file) for file in peer.files if file.is_file()}
+    files: dict[str, str] = {}
+    for file in peer.files:  # exported models may be folders
+        inside = sorted(f for f in file.rglob("*") if f.is_file()) if file.is_dir() else [file]
+        files |= {str(f.relative_to(file.parent)): sha256(f) for f in inside if f.is_file()}
     scores: dict[str, Any] = {
         "detector": peer.name,
         "sha256": files,

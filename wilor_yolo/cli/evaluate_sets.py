@@ -83,6 +83,7 @@ hint: PCK at 0.05, 0.1 and 0.15 of the box [defaults]:
 def freihand(args: Sequence[str]) -> int:
     """Run ``evaluate freihand``."""
     options = read_keys(FreihandOptions, args, "evaluate freihand")
+    from ..evaluate.challenge_files import prediction_file
     from ..evaluate.freihand import SCALE_BONE, read_freihand_frames, read_freihand_truth
     from ..evaluate.paper_tables import freihand_table, variants
 
@@ -90,7 +91,7 @@ def freihand(args: Sequence[str]) -> int:
     with _folder(options, "freihand") as out:
         if options.pred is not None:
             joints, vertices = _theirs(options.pred, len(truth.joints), options.limit)
-            made_by = Path(options.pred)
+            made_by = prediction_file(options.pred)
         else:
             frames = read_freihand_frames(options.root, truth)[: options.limit]
             result, made_by = _run(options, frames)
@@ -106,6 +107,7 @@ def freihand(args: Sequence[str]) -> int:
 def ho3d(args: Sequence[str]) -> int:
     """Run ``evaluate ho3d``."""
     options = read_keys(Ho3dOptions, args, "evaluate ho3d")
+    from ..evaluate.challenge_files import prediction_file
     from ..evaluate.ho3d import (
         FRAMES,
         SCALE_BONE,
@@ -124,7 +126,7 @@ def ho3d(args: Sequence[str]) -> int:
                     "download the public truth beside evaluation.txt."
                 )
             joints, vertices = _theirs(options.pred, len(truth.joints), options.limit)
-            made_by = Path(options.pred)
+            made_by = prediction_file(options.pred)
         else:
             frames = read_ho3d_frames(options.root)
             if truth is not None and len(frames) != len(truth.joints):

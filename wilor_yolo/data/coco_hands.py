@@ -43,13 +43,15 @@ def read_coco_wholebody(
         root: the JSON file.
         report: takes the broken samples.
         images: folder of the COCO pictures; beside the file by default.
-        own_boxes: boxes as the set has them, to be scored against; else 10 % wider.
+        own_boxes: boxes as the set has them, to be scored against, however few keypoints are
+            labelled; else 10 % wider.
 
     Raises:
         HandError: the file is missing, damaged or another one.
     """
     labels_of = partial(_wholebody, margin=0.0 if own_boxes else _PAD)
-    return _read(Path(root), report, images, "cocow", labels_of, _wholebody_shows)
+    least = 0 if own_boxes else _LEAST_KEYPOINTS  # a box alone can be scored against
+    return _read(Path(root), report, images, "cocow", labels_of, _wholebody_shows, least)
 
 
 def read_halpe(
@@ -66,6 +68,7 @@ def _read(
     source: str,
     labels_of: Callable[[dict[str, Any], bool], _Labels],
     hands_of: Callable[[dict[str, Any]], int],
+    least: int = _LEAST_KEYPOINTS,
 ) -> Iterator[RawHand]:
     data = read_json_file(label)
     if not isinstance(data, dict) or "images" not in data or "annotations" not in data:
@@ -84,8 +87,8 @@ def _read(
             with report.guard(f"{label}: sample {key}"):
                 picture = pictures[annotation["image_id"]]
                 keypoints, box = labels_of(annotation, is_right)
-                if (keypoints[:, 2] > 0).sum() < _LEAST_KEYPOINTS:
-                    raise LeftOut(f"hands with fewer than {_LEAST_KEYPOINTS} keypoints")
+                if (keypoints[:, 2] > 0).sum() < least:
+                    raise LeftOut(f"hands with fewer than {least} keypoints")
                 size = picture.get("width"), picture.get("height")
                 hand = RawHand(
                     key=key,

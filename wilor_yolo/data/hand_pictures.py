@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import HandError
+from ..geometry import HALF_PIXEL
 from ..skeleton import LEFT, RIGHT
 from .raw_hand import LeftOut, RawHand, ReadReport, checked_labels
-from .yolo_labels import HALF_PIXEL, HandLabel
+from .yolo_labels import HandLabel
 from .yolo_set import LabelledPicture
 
 __all__ = ["pictures_of_hands"]

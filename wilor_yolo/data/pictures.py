@@ -26,6 +26,7 @@ import numpy as np
 
 from ..detect.sides import UNKNOWN_SIDE
 from ..errors import ImageError
+from ..geometry import HALF_PIXEL
 from ..images import read_image
 from ..metrics.detection import best_pairs, box_iou
 from ..records import (
@@ -37,7 +38,7 @@ from ..records import (
 )
 from ..skeleton import NUM_JOINTS
 from ..whole_files import write_bytes, write_text
-from .yolo_labels import HALF_PIXEL, HandLabel, label_text
+from .yolo_labels import HandLabel, label_text
 from .yolo_set import data_yaml_text, link_picture
 
 __all__ = ["ConversionSummary", "convert_pictures"]

@@ -20,7 +20,6 @@ from ..skeleton import LEFT, NUM_JOINTS, RIGHT
 from ..text_files import read_text
 
 __all__ = [
-    "HALF_PIXEL",
     "HandLabel",
     "label_path",
     "label_text",
@@ -28,7 +27,6 @@ __all__ = [
     "read_labels",
 ]
 
-HALF_PIXEL = 0.5  # px, from the middle of the first pixel to the picture's border
 _BARE = 5  # class and box
 _LENGTHS = (_BARE, _BARE + 2 * NUM_JOINTS, FIELDS)
 _OURS = {LEFT: LEFT, RIGHT: RIGHT, UNKNOWN_SIDE: UNKNOWN_SIDE}
@@ -39,9 +37,9 @@ _LEAST_SIDE = 2.0  # px in the picture; less of a hand shows nothing
 class HandLabel:
     """One hand of a picture, px from its border as in the file (:mod:`..detect.label_files`).
 
-    Joints projected by a camera count from the middle of the first pixel, as K does: `HALF_PIXEL`
-    is added to them. Most other sets do not tell from where theirs count; they are taken as they
-    are.
+    Joints projected by a camera count from the middle of the first pixel, as K does:
+    `geometry.HALF_PIXEL` is added to them. Most other sets do not tell from where theirs count;
+    they are taken as they are.
 
     Attributes:
         box: (4,) xyxy px.

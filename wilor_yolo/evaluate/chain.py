@@ -78,7 +78,7 @@ class ChainReport:
 @dataclass(frozen=True)
 class _Found:
     right_side: bool
-    error_2d: float
+    errors_2d: np.ndarray
     pa: float
     pa_fingers: float
 
@@ -133,7 +133,7 @@ def _score(hands: Hands, truths: list[AnnotatedHand], record: PictureRecord) -> 
             pa = float(pa_errors(ours, true).mean())
             fingers = float(pa_errors(ours, true, FINGER_JOINTS).mean())
         right = bool(hands.is_right[column]) == (truth.side == RIGHT)
-        outcomes[row] = _Found(right, float(flat.mean()), pa, fingers)
+        outcomes[row] = _Found(right, flat[0], pa, fingers)
     return outcomes
 
 
@@ -148,7 +148,7 @@ def _summary(outcomes: list[_Found | None]) -> ChainScores:
     if not found:
         nan = float("nan")
         return ChainScores(len(outcomes), 0.0, nan, nan, nan, nan, nan)
-    flat = np.array([f.error_2d for f in found])
+    flat = np.concatenate([f.errors_2d for f in found])
     return ChainScores(
         hands=len(outcomes),
         found=len(found) / len(outcomes),

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import HandError
 from ..whole_files import replacing
 
-__all__ = ["read_points", "read_predictions", "write_predictions"]
+__all__ = ["prediction_file", "read_points", "read_predictions", "write_predictions"]
 
 _DECIMALS = 6  # a micrometre
 _DECODER = json.JSONDecoder()
@@ -35,6 +35,12 @@ def read_points(path: str | Path) -> np.ndarray:
     return values
 
 
+def prediction_file(path: str | Path) -> Path:
+    """The file that is meant by the path of predictions, which may be their folder."""
+    path = Path(path)
+    return path / "pred.json" if path.is_dir() else path
+
+
 def read_predictions(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Anybody's predictions.
 
@@ -47,9 +53,7 @@ def read_predictions(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         HandError: missing, damaged, or of another layout; the message names file and sample.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "pred.json"
+    path = prediction_file(path)
     text = _text(path)
     position = _skip(text, 0)
     if text[position : position + 1] != "[":

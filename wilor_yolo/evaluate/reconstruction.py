@@ -58,6 +58,8 @@ class BoxReconstructor(Protocol):
         K: np.ndarray | None = None,
     ) -> Hands: ...
 
+    def intrinsics_of_crops(self, width: int, height: int) -> np.ndarray: ...
+
 
 @dataclass(frozen=True)
 class SourceScores:
@@ -156,8 +158,9 @@ def evaluate_shards(
     for sample in iterate_samples(places):
         if limit is not None and len(scored) >= limit:
             break
+        camera = sample.K if sample.K is not None else _camera(reconstructor, sample.image)
         rebuilt = reconstructor.reconstruct_boxes(
-            sample.image, sample.bbox_xyxy[None], np.array([sample.is_right]), sample.K
+            sample.image, sample.bbox_xyxy[None], np.array([sample.is_right]), camera
         )
         weak = sample.keypoints_3d is not None and sample.keypoints_3d_confidence <= sure_3d
         width, height = sample.bbox_xyxy[2:] - sample.bbox_xyxy[:2]
@@ -221,7 +224,9 @@ def _score_picture(reconstructor: BoxReconstructor, record: PictureRecord) -> li
     boxes = np.stack([hand.box for hand in truths]).astype(np.float32)
     sides = np.array([hand.side == RIGHT for hand in truths])
     image = read_image(record.file)
-    hands = reconstructor.reconstruct_boxes(image, boxes, sides, record.intrinsics)
+    known = record.intrinsics
+    camera = known if known is not None else _camera(reconstructor, image)
+    hands = reconstructor.reconstruct_boxes(image, boxes, sides, camera)
     joints, vertices = _need(hands.joints), _need(hands.vertices)
     keypoints = _need(hands.keypoints_2d)
     return [
@@ -237,6 +242,12 @@ def _score_picture(reconstructor: BoxReconstructor, record: PictureRecord) -> li
         )
         for i, hand in enumerate(truths)
     ]
+
+
+def _camera(reconstructor: BoxReconstructor, image: np.ndarray) -> np.ndarray:
+    """Of a picture of which nobody knows it: where it is looked for is what is scored in 2D."""
+    height, width = image.shape[:2]
+    return reconstructor.intrinsics_of_crops(width, height)
 
 
 def _true_vertices(sample: HandSample, hand: HandLayer) -> np.ndarray | None:

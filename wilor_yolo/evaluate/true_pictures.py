@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..geometry import HALF_PIXEL
 from ..metrics.detection import UNKNOWN, PictureHands, best_pairs, box_iou
 from ..records import PictureRecord, read_records
 from ..skeleton import NUM_JOINTS
@@ -60,7 +61,8 @@ def true_hands(record: PictureRecord) -> tuple[PictureHands, bool] | None:
     """
     if record.true_hand is not None:
         hand = record.true_hand
-        true = PictureHands(hand.box[None], np.array([hand.side]), None, hand.keypoints[None])
+        box = hand.box[None] + HALF_PIXEL  # it is drawn around joints that K projected
+        true = PictureHands(box, np.array([hand.side]), None, hand.keypoints[None])
         return true, True
     if record.boxes is None:
         if record.found is not None:

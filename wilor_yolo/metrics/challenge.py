@@ -1,7 +1,9 @@
 """The numbers of the FreiHAND and HO3D challenges: pure functions of numpy arrays.
 
 As their public evaluation scripts compute them, except that alignments never mirror: theirs may
-turn a left hand into a right one to fit better. Points are metres in, errors millimetres out.
+turn a left hand into a right one to fit better, and that a mesh of another topology than that of
+the truth is moved just as its joints are: theirs centres and scales it otherwise. Points are metres
+in, errors millimetres out.
 """
 
 from __future__ import annotations
