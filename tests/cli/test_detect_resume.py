@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from wilor_yolo.detect.provenance import MADE_BY
+
 ROOT = Path(__file__).parents[2]
 KEYS = ["data=hand-sample.yaml", "imgsz=64", "batch=2", "workers=0", "device=cpu", "plots=False"]
 KEYS += ["keypoint_loss=none", "mask_prob=0.9", "epochs=3", "name=run", "val=False"]
@@ -45,7 +47,8 @@ def test_kill_9_loses_at_most_an_epoch(tmp_path: Path) -> None:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    reached = torch.load(last, weights_only=False)["epoch"] + 1  # whole epochs that are kept
+    kept = torch.load(last, weights_only=False)
+    reached = kept["epoch"] + 1  # whole epochs that are kept
     before = _epochs(tmp_path / "run")
     assert reached >= 1 and before[-1] - reached <= 1 and before[-1] < 3
 
@@ -59,4 +62,7 @@ def test_kill_9_loses_at_most_an_epoch(tmp_path: Path) -> None:
     assert checkpoint["epoch"] == -1  # finished
     assert checkpoint["model"].yaml["hand"]["keypoint_loss"] == "none"
     assert checkpoint["model"].yaml["hand"]["mask_prob"] == 0.9
+    made_by, before_kill = checkpoint["model"].yaml[MADE_BY], kept["ema"].yaml[MADE_BY]
+    assert int(made_by["steps"]) > int(before_kill["steps"])
+    assert {**made_by, "steps": ""} == {**before_kill, "steps": ""}  # hashes are those of the run
     assert not list(last.parent.glob("*.part"))

@@ -48,6 +48,7 @@ def test_defaults_and_values() -> None:
             "look has no key 'sorce'. Did you mean 'source'? See: wilor-yolo look --help",
         ),
         (["source=a", "xyz=1"], "Known: K, camera, conf, count, draw, show, source."),
+        (["source=a", "stream=True"], "Videos are always read frame by frame; leave it out."),
         (["a.jpg"], "'a.jpg' is no key=value pair; did you mean source=a.jpg?"),
         (["sourc"], "did you mean source=...?"),
         (["source=a", "conf"], "conf needs a value: conf=..."),

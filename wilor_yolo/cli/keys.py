@@ -227,6 +227,8 @@ def describe_keys(options: type) -> str:
 
 
 def _key_hint(name: str, known: dict[str, _Key]) -> str:
+    if name == "stream":
+        return " Videos are always read frame by frame; leave it out."
     meant = next((ours for ours in _OF_YOLO.get(name, ()) if ours in known), None)
     return did_you_mean(name, known) if meant is None else f" Did you mean {meant!r}?"
 

@@ -1,4 +1,4 @@
-"""``wilor-yolo reconstruct train|val|export|prior|ablate``."""
+"""``wilor-yolo reconstruct train|val|predict|export|prior|ablate``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from .reconstruct_prior import make_prior
 from .verbs import choose
 
 __all__ = ["HELP", "run"]
+
+_PARTS = ("train", "val", "predict", "export", "prior", "ablate")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ wilor-yolo reconstruct: train, measure, export the reconstructor, or compare tra
   wilor-yolo reconstruct train config=paper data=released data_root=shards
   wilor-yolo reconstruct train config=runs/reconstruct/config.yaml         goes on where it was
   wilor-yolo reconstruct val   data=shards/val weights=runs/reconstruct/final.safetensors
+  wilor-yolo reconstruct predict source=photo.jpg                          the same as predict
   wilor-yolo reconstruct export weights=runs/reconstruct/final.safetensors format=openvino
   wilor-yolo reconstruct prior out=prior.npz data=shards/freihand
   wilor-yolo reconstruct ablate grid=ours data=shards/train val=shards/val steps=2000
@@ -58,7 +61,11 @@ landmarks a network of that kind sees on its way
 
 def run(args: list[str]) -> int:
     """Run the verb."""
-    part, rest = choose("reconstruct", args, ("train", "val", "export", "prior", "ablate"))
+    part, rest = choose("reconstruct", args, _PARTS)
+    if part == "predict":
+        from . import predict
+
+        return predict.run(rest)
     if part == "ablate":
         return ablate(_yaml_pairs(rest))
     if part == "export":

@@ -148,6 +148,7 @@ def _facts(path: Path) -> dict[str, object]:
             **exported.info,
         }
     if path.suffix == ".pt":
+        from ..detect.provenance import MADE_BY
         from ..detect.restricted import read_restricted
 
         checkpoint = read_restricted(path)
@@ -163,6 +164,7 @@ def _facts(path: Path) -> dict[str, object]:
             "date": checkpoint.get("date"),
             "license": checkpoint.get("license"),
             **checkpoint.get("provenance", {}),
+            **model.yaml.get(MADE_BY, {}),
         }
     if path.suffix == ".npz":
         import numpy as np

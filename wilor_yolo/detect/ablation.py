@@ -6,7 +6,6 @@ This file says what each row of a grid trains; `ablation_table.py` says what cam
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from ..whole_files import write_text
 from .dataset import HandDataset, build_hand_dataset
 from .options import HandOptions
 from .presets import MODEL_YAMLS, read_model_yaml, training_preset
+from .provenance import content_hash, data_hash, settings_hash
 from .trainer import read_hand_data
 
 __all__ = [
@@ -38,10 +38,6 @@ __all__ = [
 
 GRIDS = Path(__file__).parent / "cfg" / "ablations"
 _ROW_KEYS = ("title", "model", "train", "data", "paper")
-# Of a training's keys these say where and how it runs, not what comes out.
-_NO_RESULT = {"project", "name", "exist_ok", "data", "device", "workers", "cache"} | {
-    *("plots", "verbose", "save", "save_period", "val", "model", "mode", "task")
-}
 
 
 @dataclass(frozen=True)
@@ -135,14 +131,8 @@ def look_at_training_set(data: str, fraction: float | int) -> TrainingSet:
     dataset: HandDataset = build_hand_dataset(
         cfg, content["train"], 1, content, HandOptions(), mode="train", rect=False, stride=32
     )
-    digest, hands = hashlib.sha256(), 0
-    for file, label in zip(dataset.im_files, dataset.labels, strict=True):
-        path = Path(file)
-        digest.update(f"{path.parent.name}/{path.name} {path.stat().st_size}".encode())
-        for part in ("cls", "bboxes", "keypoints"):
-            digest.update(label[part].tobytes())
-        hands += len(label["cls"])
-    return TrainingSet(len(dataset), hands, digest.hexdigest()[:10])
+    hands = sum(len(label["cls"]) for label in dataset.labels)
+    return TrainingSet(len(dataset), hands, data_hash(dataset))
 
 
 def plan_row(
@@ -192,14 +182,14 @@ def plan_row(
     except (SyntaxError, TypeError, ValueError) as error:
         raise HandError(f"row {row.name}: {one_line(error)}") from None
     told = {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
-    relevant = {k: whole[k] for k in sorted(whole) if k not in _NO_RESULT}
-    if isinstance(relevant["pretrained"], str):  # its content counts, not where it lies
-        start = or_shipped(relevant["pretrained"])
-        if not start.is_file():
-            raise HandError(f"pretrained={relevant['pretrained']}: there is no such file.")
-        relevant["pretrained"] = _digest(start.read_bytes())
-    code = json.dumps([definition, relevant], sort_keys=True, default=str)
-    return PlannedRow(row, {**settings, **told}, folder, seen[place], _digest(code.encode()))
+    start = None
+    if isinstance(whole["pretrained"], str):
+        file = or_shipped(whole["pretrained"])
+        if not file.is_file():
+            raise HandError(f"pretrained={whole['pretrained']}: there is no such file.")
+        start = content_hash(file.read_bytes())
+    digest = settings_hash(definition, whole, start)
+    return PlannedRow(row, {**settings, **told}, folder, seen[place], digest)
 
 
 def _definition(model: str) -> dict[str, Any]:
@@ -214,7 +204,3 @@ def _definition(model: str) -> dict[str, Any]:
             "give weights to start from as pretrained="
         )
     return {**YAML.load(path), "yaml_file": path.name}
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:10]

@@ -14,6 +14,7 @@ from ultralytics.utils import __version__
 
 from ..errors import WeightsError
 from ..whole_files import replacing
+from .provenance import MADE_BY
 from .restricted import read_restricted
 
 __all__ = ["read_pose_model", "release_checkpoint", "release_model", "save_body"]
@@ -33,8 +34,8 @@ def release_checkpoint(
     Args:
         source: `last.pt`, `best.pt` or `epoch*.pt` of a training.
         target: file to write.
-        provenance: what to say about the training (data, steps, seed, ...), kept as text under the
-            key "provenance".
+        provenance: what to say besides steps, seed and hashes of the training; all of it is kept as
+            text under the key "provenance".
 
     Returns:
         The SHA-256 of the file, hexadecimal.
@@ -43,7 +44,8 @@ def release_checkpoint(
         WeightsError: `source` is missing, not readable in restricted mode, or no pose model.
     """
     checkpoint, model = read_pose_model(Path(source))
-    return release_model(model, checkpoint.get("train_args") or {}, target, provenance)
+    said = {**checkpoint.get("provenance", {}), **model.yaml.get(MADE_BY, {}), **(provenance or {})}
+    return release_model(model, checkpoint.get("train_args") or {}, target, said)
 
 
 def release_model(
@@ -67,6 +69,7 @@ def release_model(
     args = {k: trained_with[k] for k in _KEPT_ARGS if k in trained_with}
     model.args = dict(args)
     model.criterion = None
+    model.yaml.pop(MADE_BY, None)
     model.yaml["yaml_file"] = Path(model.yaml.get("yaml_file", "hand-pose.yaml")).name
     model.half().requires_grad_(False)
     for leftover in ("pt_path", "class_weights"):

@@ -26,10 +26,12 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from ..errors import HandError
 from ..freed_memory import keep_freed_memory
+from ..weights_dir import or_shipped
 from .backbones import TimmBackbone
 from .dataset import HandDataset, build_hand_dataset, check_hand_data, with_both_sides
 from .losses import HandPoseLoss
 from .options import HandOptions
+from .provenance import MADE_BY, content_hash, data_hash, settings_hash
 from .restricted import allow_backbones
 from .validator import HandValidator
 
@@ -161,6 +163,9 @@ class HandTrainer(PoseTrainer):
     model: Any
     last: Path
     best: Path
+    ema: Any
+    train_loader: Any
+    _hashes: dict[str, str] | None = None
 
     def train(self) -> None:
         """See the base class."""
@@ -213,7 +218,10 @@ class HandTrainer(PoseTrainer):
         model.criterion = HandPoseLoss(model, HandOptions.from_model_yaml(model.yaml))
 
     def save_model(self) -> bool:
-        """As stock, but a kill in the middle leaves the checkpoint of the epoch before."""
+        """As stock, with what it was made by in the network's YAML; a kill in the middle leaves the
+        checkpoint of the epoch before."""
+        network: Any = self.ema.ema
+        network.yaml[MADE_BY] = self._made_by(network.yaml)
         whole = self.last, self.best
         self.last, self.best = (path.with_name(path.name + ".part") for path in whole)
         parts = self.last, self.best
@@ -225,6 +233,22 @@ class HandTrainer(PoseTrainer):
             if part.exists():
                 os.replace(part, path)
         return saved
+
+    def _made_by(self, definition: dict[str, Any]) -> dict[str, str]:
+        before = definition.get(MADE_BY)
+        if self._hashes is None and self.args.resume and before:
+            # The weights it goes on from are its own.
+            self._hashes = {k: before[k] for k in ("config_hash", "data_hash")}
+        if self._hashes is None:
+            told = self.args.pretrained
+            start = or_shipped(told if isinstance(told, str) else str(self.args.model))
+            weights = start.suffix == ".pt" and start.is_file()
+            content = content_hash(start.read_bytes()) if weights else None
+            self._hashes = {
+                "config_hash": settings_hash(definition, vars(self.args), content),
+                "data_hash": data_hash(self.train_loader.dataset),
+            }
+        return {"steps": str(self.ema.updates), "seed": str(self.args.seed), **self._hashes}
 
     def final_eval(self) -> None:
         """As stock; the layers of an ablation's backbone may be read back in restricted mode."""

@@ -242,7 +242,10 @@ class TrainConfig:
         return result
 
     def hash(self) -> str:
-        """Ten hex digits over everything that changes the result (not folders or logging)."""
+        """Ten hex digits over every key that changes the result (not folders or logging).
+
+        Files it names count by their names; what was in the network's stands in the weights.
+        """
         ignored = {"out", "resume", "threads", "workers", "log_steps", "checkpoint_minutes"}
         ignored |= {"recompute", "on_bad", "val_pictures", "tensorboard"}
         relevant = {
