@@ -19,6 +19,7 @@ from .errors import WeightsError, one_line
 
 __all__ = [
     "NUMPY_NAMES",
+    "ForeignName",
     "Name",
     "PickledArray",
     "PickledScalar",
@@ -226,6 +227,20 @@ NUMPY_NAMES: dict[Name, type] = {
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 
+class ForeignName(WeightsError):
+    """A pickle asks for something that no file of its kind needs.
+
+    Attributes:
+        package: the top-level package of what it asks for.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self.package = module.split(".")[0]
+        super().__init__(
+            f"it asks for {module}.{name}, which such a file does not need; nothing in it was run"
+        )
+
+
 def read_pickle(
     data: bytes,
     known: Mapping[Name, type] | None = None,
@@ -254,10 +269,7 @@ def read_pickle(
                 return table[module, name]
             if module.split(".")[0] in inert:
                 return type(name.rpartition(".")[2], (Record,), {})
-            raise WeightsError(
-                f"it asks for {module}.{name}, which such a file does not need; "
-                "nothing in it was run"
-            )
+            raise ForeignName(module, name)
 
         def persistent_load(self, pid: Any) -> Any:
             if persistent is None:

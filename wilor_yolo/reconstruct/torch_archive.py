@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from ..unpickle import NUMPY_NAMES, Name, Record, read_pickle
+from ..unpickle import NUMPY_NAMES, ForeignName, Name, Record, read_pickle
 
 __all__ = ["PickledTensor", "TorchArchive"]
 
@@ -126,7 +126,7 @@ class TorchArchive:
             )
         except WeightsError as error:
             self._zip.close()
-            if "ultralytics." in str(error):
+            if isinstance(error, ForeignName) and error.package == "ultralytics":
                 raise WeightsError(
                     f"{self.path} is a YOLO model; is it a detector (detector=)?"
                 ) from None
