@@ -124,6 +124,16 @@ def test_video(write_video: Any) -> None:
     assert [round(frame.image.mean() / 20) for frame in read] == list(range(7))
 
 
+def test_a_colon_in_a_relative_name_is_no_protocol(
+    write_video: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_video([np.zeros((48, 64, 3), np.uint8)] * 3)
+    clip.rename(clip.with_name("talk: part 1.mp4"))
+    monkeypatch.chdir(clip.parent)
+    video = find_source("talk: part 1.mp4")
+    assert isinstance(video, Video) and len(list(read_frames(video))) == 3
+
+
 @pytest.mark.parametrize(
     ("stride", "max_frames", "expected"),
     [(3, None, [0, 3, 6]), (1, 2, [0, 1]), (3, 2, [0, 3]), (10, None, [0]), (1, 0, [])],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -316,7 +317,9 @@ def _capture(source: Path | int) -> cv2.VideoCapture:
     if isinstance(source, Path) and not source.is_file():
         raise ImageError(f"{source} does not exist; check the path.")
     with _silent_opencv():
-        capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        # FFmpeg takes what stands before a colon in a relative name for a protocol.
+        place = source if isinstance(source, int) else os.path.abspath(source)
+        capture = cv2.VideoCapture(place)
     if not capture.isOpened():
         capture.release()
         if isinstance(source, int):

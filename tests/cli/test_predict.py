@@ -77,6 +77,22 @@ def test_a_picture(predict: Any, photo: Path, capsys: pytest.CaptureFixture[str]
     assert (np.abs(drawn - original).max(axis=2) > 60).mean() > 0.005
 
 
+def test_nothing_found_now_takes_away_the_mesh_of_before(predict: Any, photo: Path) -> None:
+    assert predict(f"source={photo}", "out=o") == 0 and Path("o/photo.glb").exists()
+    cv2.imwrite(str(photo), np.zeros_like(cv2.imread(str(photo))))
+    assert predict(f"source={photo}", "out=o", "exist_ok=True") == 0
+    assert _files("o") == ["hands.json", "photo.jpg"]
+
+
+def test_brackets_in_names_are_no_markup(
+    predict: Any, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = photo.rename(photo.with_name("a [red].png"))
+    assert predict(f"source={other}", "out=z [final]/[/x]") == 0
+    output = capsys.readouterr().out
+    assert "Written to z [final]/[/x]" in output and "a [red].png" in output
+
+
 def test_second_run_gets_its_own_folder(predict: Any, photo: Path) -> None:
     for _ in range(2):
         assert predict(f"source={photo}") == 0

@@ -114,6 +114,7 @@ def test_the_body_of_a_detector_starts_a_reconstructor(
         (["source={here}"], "weights convert needs out="),
         (["source={here}", "out=a.pt", "part=body", "network=x.yaml"], "goes without network="),
         (["source={here}", "out=a.safetensors"], "{here}"),
+        (["source={here}", "out=foreign.ckpt"], "out=foreign.ckpt is the source itself"),
         (["source={here}", "out=a.pt", "heads=3"], "heads= is for reconstructors"),
         (["source=reconstructor-s.safetensors", "out=a.safetensors"], "nothing to convert"),
         (["source=reconstructor-s.safetensors", "out=a.pt"], "nothing to convert"),

@@ -71,6 +71,8 @@ def test_synth_scenes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         (["reconstruct", "train", "dta=x"], "unknown training key 'dta'. Did you mean 'data'?"),
         (["reconstruct", "train", "losses.beta=1"], "Did you mean 'betas'?"),
         (["reconstruct", "train", "data=[a"], "the value is no yaml"),
+        (["reconstruct", "train", "steps=1", "steps=2"], "steps is given twice"),
+        (["reconstruct", "train", "data=x"], "init= (config=default: landmarks.pt"),
         (["reconstruct", "train", "config=gone"], "no training config 'gone'"),
         (["reconstruct", "val", "data=nowhere", "weights=gone.safetensors"], "gone.safetensors"),
         (["evaluate", "detection"], "evaluate detection needs data="),
@@ -199,3 +201,10 @@ def test_measure_chain_with_given_boxes(blob_finder: Any, tiny_reconstructor: Pa
     assert len(blob_finder.seen) == 3 + 5
     expected = 1e3 / (speed.detect + speed.reconstruct)
     assert speed.pictures_per_second == pytest.approx(expected, rel=0.9)
+
+
+def test_train_takes_text_as_it_is_typed() -> None:
+    from wilor_yolo.cli.reconstruct import _yaml_pairs
+
+    read = _yaml_pairs(["out=2026-11-28", "data=007", "init=null", "steps=007", "frozen=[]"])
+    assert read == {"out": "2026-11-28", "data": "007", "init": None, "steps": 7, "frozen": []}

@@ -202,6 +202,9 @@ def test_known_betas_give_the_true_distance(layer):
     assert _depth_error(found, true) < 0.01
     assert np.abs(found.vertices - true.vertices).max() < 1e-5
     assert np.array_equal(found.betas, true.betas) and found.scale is None
+    for wrong in (np.full(10, np.nan), np.full(10, 1e6)):
+        with pytest.raises(HandError, match="betas must lie within"):
+            with_betas(seen, layer, wrong)
     one = with_betas(seen, layer, true.betas[0])
     assert (one.betas == true.betas[0]).all()
 

@@ -224,6 +224,18 @@ def test_resume_refuses_another_run(place, tmp_path):
         ReconstructorTrainer(_config(place, tmp_path / "run", network=str(tmp_path / "other.yaml")))
 
 
+def test_a_finished_run_takes_no_other_keys(place, tmp_path):
+    run = tmp_path / "run"
+    ReconstructorTrainer(_config(place, run, steps=1, val=[])).fit()
+    kept = (run / "config.yaml").read_bytes()
+    for change in ({"lr": 0.1}, {"init": "nowhere.safetensors"}, {"losses.betas": 0.5}):
+        with pytest.raises(HandError, match=rf"finished run of 1 steps; {next(iter(change))[:6]}"):
+            ReconstructorTrainer(_config(place, run, steps=1, val=[], **change))
+    assert (run / "config.yaml").read_bytes() == kept
+    assert ReconstructorTrainer(_config(place, run, steps=1, val=[], log_steps=1)).fit().step == 1
+    assert ReconstructorTrainer(_config(place, run, steps=2, val=[], lr=0.1)).step == 1
+
+
 def test_a_checkpoint_from_before_a_network_key_goes_on(place, tmp_path):
     run = tmp_path / "run"
     ReconstructorTrainer(_config(place, run, steps=1, val=[])).fit()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import HandError, ImageError
 from ..images import read_image
 from ..sources import (
     PICTURE_SUFFIXES,
@@ -122,6 +122,8 @@ def find_items(
     for root in roots:
         if root.is_dir():
             inside = (p for p in sorted(root.rglob("*")) if p.is_file() and p.name[0] != ".")
+            if own is not None and root.resolve() == own:
+                raise HandError(f"out={without} is the folder of the source; give another out=.")
             if own is not None and root.resolve() in own.parents:
                 inside = (p for p in inside if own not in p.resolve().parents)
             files += [(p, p.relative_to(root)) for p in inside]
@@ -211,7 +213,7 @@ class VideoReader:
         if item.path.is_file() and item.path.stat().st_size == 0:
             raise ImageError(f"{item.path} is empty (0 bytes).")
         self.video = open_video(item.path)
-        self._capture = cv2.VideoCapture(str(item.path))
+        self._capture = cv2.VideoCapture(os.path.abspath(item.path))
         self.decoded = 0
         self.end = 0.0
         self.cut_short = ""

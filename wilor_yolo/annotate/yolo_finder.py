@@ -12,7 +12,6 @@ from ..errors import HandError
 from ..geometry import HALF_PIXEL
 from ..metrics.detection import UNKNOWN
 from ..skeleton import LEFT, NUM_JOINTS, RIGHT
-from ..weights_dir import or_shipped
 from .candidates import HandCandidates
 
 __all__ = ["PERSON_CONFIDENCE", "PersonFinder", "YoloFinder"]
@@ -119,19 +118,13 @@ class PersonFinder:
 
 
 def _open(model: str | Path | None) -> Any:
-    from ..detect.model import HandDetector
+    from ..detect.model import HandDetector, existing_model
 
     if model is None:
         return HandDetector()
     from ultralytics import YOLO
 
-    from ..detect.restricted import require_network
-
-    path = or_shipped(model)
-    if not path.exists():
-        raise HandError(f"there is no {path}; give the path of an Ultralytics model.")
-    if path.suffix == ".pt":
-        require_network(path)  # and refuses a file that wants to run code
+    path = existing_model(Path(model))
     stock = YOLO(str(path), verbose=False)
     sides = [_side(str(label)) for label in stock.names.values()]
     # Every detector of our kind is asked as the shipped one is, whichever way it is named.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,10 +83,13 @@ def run(args: list[str]) -> int:
     if part in {"train", "val"} and not settings.get("data") and not settings.get("resume"):
         raise HandError(f"detect {part} needs data=: a data YAML with train:, val: and names:.")
     if part == "track":
+        from ..detect.stock_files import require_tracker
         from ..pipeline import can_track
 
         if not can_track():
             raise HandError('tracking needs lap: pip install "wilor-yolo[track]"')
+        if settings.get("tracker") is not None:
+            require_tracker(settings["tracker"])
     from ..detect.model import HandDetector
 
     detector = HandDetector(model, verbose=part in {"train", "val"})
@@ -93,11 +97,16 @@ def run(args: list[str]) -> int:
         _call(detector, part, settings)
     except FileNotFoundError as error:
         raise HandError(_first_line(error)) from error
-    except ValueError as error:  # Ultralytics asks for a device late
-        if "device=" not in str(error):
+    except (AssertionError, TypeError, ValueError) as error:
+        if not _raised_by_ultralytics(error):  # it checks most keys where it needs them
             raise
         raise HandError(_first_line(error)) from error
     return 0
+
+
+def _raised_by_ultralytics(error: BaseException) -> bool:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return frames[-1][0].f_globals.get("__name__", "").startswith("ultralytics.")
 
 
 def _sheet(settings: dict[str, Any]) -> int:

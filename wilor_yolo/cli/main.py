@@ -97,6 +97,8 @@ def main(argv: list[str] | None = None) -> int:
             return _fail("the disk is full; make room and run the same command again.")
         if error.filename is None or error.strerror is None:
             raise
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            return _fail(f"{error.filename}: a file is where a folder should be; give another.")
         return _fail(f"{error.filename}: {error.strerror}.")
 
 

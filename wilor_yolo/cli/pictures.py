@@ -76,7 +76,7 @@ def predict_pictures(
     """
     alone = len(pictures.paths) == 1
     tally = _Tally([], [], [])
-    errors = Console(stderr=True)
+    errors = Console(stderr=True, markup=False)
     stems = unused_stems(list(pictures.paths))
     if folder is not None and options.save:
         spare_sources((folder / f"{stem}.jpg" for stem in stems), pictures.paths)
@@ -251,10 +251,14 @@ def _write(
     if folder is not None:
         if options.save and drawn is not None:
             write_picture(folder / f"{picture.stem}.jpg", drawn)
-        if options.save_mesh is not False and len(hands):
+        if options.save_mesh is not False:
             from ..visualize.exports import save_glb
 
-            save_glb(hands, folder / f"{picture.stem}.glb")
+            mesh = folder / f"{picture.stem}.glb"
+            if len(hands):
+                save_glb(hands, mesh)
+            else:  # one of an earlier run (exist_ok) would show hands that are not found now
+                mesh.unlink(missing_ok=True)
         if options.save_json:
             hands.to_json(folder / ("hands.json" if alone else f"{picture.stem}.hands.json"))
     return not options.show or drawn is None or show_picture(drawn, 0)
@@ -265,7 +269,7 @@ def _room(tally: _Tally) -> bool:
 
 
 def _tell(tally: _Tally, count: int, folder: Path | None, bundled: bool) -> None:
-    console = Console()
+    console = Console(markup=False)  # names of files may hold brackets
     if tally.rows:
         console.print(hand_table(tally.rows))
     if tally.hands > len(tally.rows):
@@ -280,7 +284,7 @@ def _tell(tally: _Tally, count: int, folder: Path | None, bundled: bool) -> None
     if bundled:
         console.print("This was the bundled picture; yours: wilor-yolo predict source=photo.jpg")
     if tally.failed:
-        Console(stderr=True).print(
+        Console(stderr=True, markup=False).print(
             f"{len(tally.failed)} of {count} pictures failed: {', '.join(tally.failed)}",
             style="red",
             markup=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import HandError
@@ -112,9 +112,15 @@ def _start_as_module(args: Sequence[str]) -> None:
 
 
 def _yaml_pairs(args: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` with yaml values; keys are checked by `TrainConfig`."""
+    """``key=value`` with yaml values; keys are checked by `TrainConfig`.
+
+    Text stays as it is typed: a folder may be called 007 or 2026-11-28.
+    """
     import yaml
 
+    from ..reconstruct.train_config import TrainConfig
+
+    kinds = {field.name: str(field.type) for field in fields(TrainConfig)}
     values: dict[str, Any] = {}
     for argument in args:
         name, equals, value = argument.lstrip("-").partition("=")
@@ -122,10 +128,16 @@ def _yaml_pairs(args: Sequence[str]) -> dict[str, Any]:
             raise HandError(
                 f"{argument!r} is no key=value pair. See: wilor-yolo reconstruct --help"
             )
+        if name in values:
+            raise HandError(f"{name} is given twice; keep one.")
         try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            read = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
             raise HandError(f"{argument!r}: the value is no yaml; put it in quotes.") from None
+        is_text = kinds.get(name, "").startswith(("str", "tuple[DataGroup"))
+        if is_text and not isinstance(read, (str, list, dict, type(None))):
+            read = value
+        values[name] = read
     return values
 
 

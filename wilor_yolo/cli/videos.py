@@ -187,7 +187,7 @@ def _count(seen: dict[_Who, _Seen], hands: Hands) -> None:
 def _tell(
     video: Video, seen: dict[_Who, _Seen], frames: int, track: bool, folder: Path | None
 ) -> None:
-    console = Console()
+    console = Console(markup=False)  # names of files may hold brackets
     if seen:
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in ("track", "side") if track else ("side",):

@@ -197,6 +197,8 @@ def _convert(args: list[str]) -> int:
         raise WeightsError(f"{source} does not exist; check the path.")
     if not out.parent.is_dir():
         raise HandError(f"{out.parent} is no folder; make it first.")
+    if out.exists() and out.samefile(source):
+        raise HandError(f"out={out} is the source itself; give another name.")
     if source.suffix == ".safetensors" and options.network is None:
         raise HandError(
             f"{source} is a reconstructor in our format, or a ViT, which needs network=; there is "

@@ -122,7 +122,7 @@ class HandDetector(YOLO):
         given = {name: settings.pop(name) for name in HandOptions.names() if name in settings}
         for key in ("pretrained", "resume"):
             if isinstance(settings.get(key), (str, Path)):
-                settings[key] = str(_existing(Path(settings[key])))
+                settings[key] = str(existing_model(Path(settings[key])))
         if settings.get("data"):
             settings["data"] = data_yaml(settings["data"])
         if settings.get("resume"):
@@ -290,7 +290,7 @@ def _locate(model: str | Path | None) -> Path:
     if path.suffix in {".yaml", ".yml"} and not path.exists():
         read_model_yaml(path.name)  # raises when the name is unknown too
         return Path(path.name)
-    return _existing(path)
+    return existing_model(path)
 
 
 def data_yaml(data: object) -> str:
@@ -327,13 +327,18 @@ def _settings_file(path: str | Path | None) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k not in {"model", "task", "mode"}}
 
 
-def _existing(path: Path) -> Path:
+def existing_model(path: Path) -> Path:
+    """A file, or a folder that `export` made, that may be a detector; shipped ones by their name.
+
+    Raises:
+        WeightsError: it is not there, is something else, or wants to run code.
+    """
     path = or_shipped(path)
     if not path.exists():
         raise WeightsError(f"there is no {path}; give the path of a detector file")
     if path.suffix in {".safetensors", ".ckpt"}:
         raise WeightsError(f"{path} is no detector; is it a reconstructor (reconstructor=)?")
-    if path.is_file() and path.suffix not in {".pt", ".yaml", ".yml"} and not _is_exported(path):
+    if path.suffix not in {".pt", ".yaml", ".yml"} and not _is_exported(path):
         raise WeightsError(f"{path} is no detector; one is a .pt file, or what export made of it")
     if path.suffix == ".pt":
         _refuse_code(path)

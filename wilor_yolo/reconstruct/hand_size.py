@@ -28,6 +28,7 @@ __all__ = [
 LENGTH_CHAIN = (0, 9, 10, 11, 12)  # wrist, the joints of the middle finger, its tip
 # Metres; a newborn's hand is 6 cm long. Rather to catch centimetres than to judge hands.
 SHORTEST, LONGEST = 0.04, 0.35
+_MOST_BETA = 10.0
 NEAREST = 0.02  # metres from the camera; nothing nearer is a hand in a picture
 
 
@@ -115,11 +116,13 @@ def with_betas(hands: Hands, layer: HandLayer, betas: np.ndarray) -> Hands:
         betas: (10,) for all hands, or (N, 10).
 
     Raises:
-        HandError: another shape.
+        HandError: another shape, or numbers that no hand has.
     """
     given = np.asarray(betas, np.float32)
     if given.shape not in ((10,), (len(hands), 10)):
         raise HandError(f"betas must be (10,) or ({len(hands)}, 10), got {given.shape}.")
+    if not (np.abs(given) <= _MOST_BETA).all():  # nor is NaN
+        raise HandError(f"betas must lie within +-{_MOST_BETA:g}; they count standard deviations.")
     if not len(hands) or not hands.reconstructed:
         return hands
     shape = np.array(np.broadcast_to(given, (len(hands), 10)))

@@ -12,7 +12,7 @@ from .config import NetworkConfig
 from .run_files import TrainState, load_state
 from .train_config import TrainConfig
 
-__all__ = ["kept_score", "previous_state"]
+__all__ = ["kept_score", "previous_state", "refuse_changes"]
 
 
 def previous_state(config: TrainConfig, hand_model: HandModel) -> TrainState | None:
@@ -49,6 +49,24 @@ def previous_state(config: TrainConfig, hand_model: HandModel) -> TrainState | N
             "another out= folder."
         )
     return state
+
+
+def refuse_changes(config: TrainConfig, state: TrainState) -> None:
+    """Of a run that is finished no key can change: nothing would be trained with it.
+
+    Raises:
+        HandError: one has; the message names it.
+    """
+    before, now = TrainConfig.from_dict(state.config), config
+    if before.hash() == now.hash():
+        return
+    theirs, ours = before.to_dict(), now.to_dict()
+    changed = [key for key in ours if key not in ("data", "val") and theirs[key] != ours[key]]
+    if changed:
+        raise HandError(
+            f"{config.out} is a finished run of {state.step} steps; {', '.join(changed)} would "
+            "change nothing. Give more steps= or minutes=, or another out= folder."
+        )
 
 
 def _plain(value: str | list[str] | None) -> Path | list[str] | None:

@@ -174,8 +174,6 @@ class TrainConfig:
             value = attrgetter(name)(self)
             if value is not None and not least <= value <= most:  # nor is NaN
                 raise HandError(f"{name}={value} lies outside {least:g} to {most:g}.")
-        if self.frozen and not self.init:
-            raise HandError("frozen= keeps layers as init= has them; give init=, or frozen=[].")
         if self.batch_size % self.accumulate:
             raise HandError(
                 f"batch_size={self.batch_size} cannot be run in accumulate={self.accumulate} "
@@ -183,6 +181,11 @@ class TrainConfig:
             )
         if self.augment_until < 1 and self.minutes is not None:
             raise HandError("augment_until counts in steps; leave minutes out, or augment_until.")
+        if self.frozen and not self.init:
+            raise HandError(
+                "frozen= keeps layers as init= has them; give init= (config=default: landmarks.pt, "
+                "which `weights convert` makes), or frozen=[]."
+            )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:

@@ -38,7 +38,7 @@ from .processes import Agreement
 from .recompute import recompute_blocks
 from .released import load_released_discriminator_state
 from .report import RunReport
-from .resuming import kept_score, previous_state
+from .resuming import kept_score, previous_state, refuse_changes
 from .run_files import TrainState, save_state
 from .step import Optimised, TrainStep, scaler_state
 from .stopping import StopRequest
@@ -141,6 +141,8 @@ class ReconstructorTrainer:
         self.last_errors: dict[str, SourceErrors] = {}
         if state is not None:
             self._restore(state)
+            if self._finished():
+                refuse_changes(config, state)
         elif config.prior:
             self.prior = load_prior(Path(config.prior))
         else:
@@ -324,6 +326,8 @@ class ReconstructorTrainer:
         except OSError as error:
             left = f"{path} is as it was" if path.is_file() else "there is none yet"
             reason = f"{what} cannot be written ({error.strerror or error}); {left}"
+            if isinstance(error, (FileExistsError, NotADirectoryError)):
+                raise HandError(f"{reason}; a file is in the way: give another out=.") from None
             if not skip:
                 raise HandError(f"{reason}. Make room, then resume=true goes on.") from None
             self.report.say(f"{reason}; training goes on")
