@@ -240,6 +240,13 @@ def test_settings_out_of_range_are_named(pipeline: HandPipeline, wrong: dict) ->
         HandPipeline(pipeline.detector, pipeline.reconstructor, **wrong)
     with pytest.raises(HandError, match="HandDetector"):
         HandPipeline(object(), pipeline.reconstructor)  # type: ignore[arg-type]
+    with pytest.raises(HandError, match="give a HandReconstructor"):
+        HandPipeline(pipeline.detector, pipeline.detector)  # type: ignore[arg-type]
+    for length in (-1, "x", float("nan")):
+        with pytest.raises(HandError, match="hand_length="):
+            HandPipeline(pipeline.detector, pipeline.reconstructor, hand_length=length)  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="no pixels"):
+        pipeline(Image.new("RGB", (0, 0)))
 
 
 def test_hand_model_belongs_to_a_path(pipeline: HandPipeline, blobs: Any) -> None:

@@ -128,7 +128,7 @@ def crop_hands(image: np.ndarray, geometry: CropGeometry, size: int) -> np.ndarr
         (N, size, size, 3) uint8, BGR; left hands mirrored; black outside the picture.
 
     Raises:
-        HandError: the picture is not (H, W, 3) uint8.
+        HandError: the picture is not (H, W, 3) uint8, or empty.
     """
     require_bgr(image)
     crops = np.zeros((len(geometry.size), size, size, 3), np.uint8)
@@ -153,6 +153,8 @@ def require_bgr(image: np.ndarray) -> None:
             f"expected a BGR picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}; "
             "read it with cv2.imread(path, cv2.IMREAD_COLOR)."
         )
+    if not image.size:
+        raise HandError(f"the picture has no pixels: {image.shape}.")
 
 
 def normalise(crops: np.ndarray) -> np.ndarray:

@@ -64,8 +64,10 @@ def from_pillow(image: Any) -> np.ndarray:
     """A Pillow picture as :func:`read_image` would give its file: (H, W, 3) uint8, BGR.
 
     Raises:
-        ImageError: cut off, or of samples whose range nobody knows.
+        ImageError: empty, cut off, or of samples whose range nobody knows.
     """
+    if not all(image.size):
+        raise ImageError("the picture has no pixels.")
     try:
         image.load()
         return np.ascontiguousarray(

@@ -96,6 +96,7 @@ class HandPipeline:
         # Late: importing the pipeline must not cost loading two frameworks.
         from .detect.model import HandDetector
         from .reconstruct.export import is_exported
+        from .reconstruct.hand_size import check_lengths
         from .reconstruct.predictor import HandReconstructor
 
         torch_device = devices.torch_device(device)
@@ -116,6 +117,11 @@ class HandPipeline:
             )
         if not hasattr(detector, "image_size"):
             raise HandError(f"detector is a {type(detector).__name__}; give a HandDetector(path).")
+        if not hasattr(reconstructor, "reconstruct_boxes"):
+            name = type(reconstructor).__name__
+            raise HandError(f"reconstructor is a {name}; give a HandReconstructor(path).")
+        if hand_length is not None:
+            check_lengths(hand_length)
         for name, value in (("conf", conf), ("iou", iou)):
             if not (isinstance(value, Real) and 0 <= value <= 1):
                 raise HandError(f"{name} is a number from 0 to 1, not {value!r}.")

@@ -304,6 +304,11 @@ def test_wrong_arguments_are_refused(reconstructor, picture, tmp_path):
         reconstructor.reconstruct_boxes(picture.astype(np.float32), BOXES, SIDES)
     with pytest.raises(HandError, match="empty boxes"):
         reconstructor.reconstruct_boxes(picture, BOXES[:, [2, 1, 0, 3]], SIDES)
+    for wrong in (None, "abc", [[1, 2, 3, 4], [1, 2]], torch.ones(1, 4, requires_grad=True)):
+        with pytest.raises(HandError, match=r"bbox_xyxy must be \(N, 4\) pixels"):
+            reconstructor.reconstruct_boxes(picture, wrong, [True])
+    with pytest.raises(HandError, match="has no pixels"):
+        reconstructor.reconstruct_boxes(picture[:0, :0], BOXES, SIDES)
     with pytest.raises(HandError, match="True or False"):
         reconstructor.reconstruct_boxes(picture, BOXES, ["left", "right", "left"])
     with pytest.raises(HandError, match="generator is no detector result"):

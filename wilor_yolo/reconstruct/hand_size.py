@@ -18,6 +18,7 @@ from ..hands import Hands
 from ..mano.layer import HandLayer
 
 __all__ = [
+    "check_lengths",
     "hand_lengths",
     "place_by_keypoints",
     "with_betas",
@@ -44,6 +45,24 @@ def hand_lengths(joints: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.diff(chain, axis=1), axis=-1).sum(-1)
 
 
+def check_lengths(length: float | Sequence[float] | np.ndarray) -> np.ndarray:
+    """Lengths (N,), metres, as :func:`hand_lengths` of real hands could be.
+
+    Raises:
+        HandError: no numbers, or such that no hand has.
+    """
+    try:
+        wanted = np.asarray(length, np.float32).reshape(-1)
+    except (TypeError, ValueError):
+        wanted = np.full(1, np.nan)
+    if not ((wanted >= SHORTEST) & (wanted <= LONGEST)).all():  # nor is NaN
+        raise HandError(
+            f"hand_length={length} lies outside {SHORTEST} to {LONGEST}; it is in metres, from the "
+            "wrist to the tip of the middle finger."
+        )
+    return wanted
+
+
 def with_hand_length(hands: Hands, length: float | Sequence[float] | np.ndarray) -> Hands:
     """The hands at their true size and distance.
 
@@ -57,14 +76,9 @@ def with_hand_length(hands: Hands, length: float | Sequence[float] | np.ndarray)
     Raises:
         HandError: not one length nor N, or one that no hand has.
     """
-    wanted = np.asarray(length, np.float32).reshape(-1)
+    wanted = check_lengths(length)
     if wanted.size not in (1, len(hands)):
         raise HandError(f"hand_length needs one number or {len(hands)}, got {wanted.size}.")
-    if not ((wanted >= SHORTEST) & (wanted <= LONGEST)).all():
-        raise HandError(
-            f"hand_length={length} lies outside {SHORTEST} to {LONGEST}; it is in metres, from the "
-            "wrist to the tip of the middle finger."
-        )
     if not len(hands) or not hands.reconstructed:
         return hands
     return _scaled(hands, wanted / hand_lengths(hands.need("joints")))

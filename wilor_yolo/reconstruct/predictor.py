@@ -17,7 +17,7 @@ import torch
 
 from ..crops import CropGeometry, crop_geometry, crop_hands, normalise, require_bgr
 from ..devices import torch_device
-from ..errors import HandError, WeightsError
+from ..errors import HandError, WeightsError, one_line
 from ..geometry import default_intrinsics, released_intrinsics
 from ..hands import Hands
 from ..mano.files import load_hand_model
@@ -241,8 +241,11 @@ class HandReconstructor:
             HandError: shapes that do not go together, an empty box, a side that is no bool.
         """
         require_bgr(image)
-        boxes = np.asarray(bbox_xyxy, np.float32)
-        if boxes.size and (boxes.ndim > 2 or boxes.shape[-1] != 4):
+        try:
+            boxes = np.asarray(bbox_xyxy, np.float32)
+        except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: it wants gradients
+            raise HandError(f"bbox_xyxy must be (N, 4) pixels: {one_line(error)}") from None
+        if boxes.size and (boxes.ndim not in (1, 2) or boxes.shape[-1] != 4):
             raise HandError(f"bbox_xyxy must be (N, 4) pixels, got {boxes.shape}.")
         boxes = boxes.reshape(-1, 4)
         if not (boxes[:, 2:] > boxes[:, :2]).all():  # so is NaN
