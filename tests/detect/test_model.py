@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 import pickle
@@ -485,3 +486,14 @@ def test_a_file_says_what_size_it_was_trained_at(tiny_detector):
     detector = HandDetector(tiny_detector)
     detector.overrides["imgsz"] = [320, 640]
     assert detector.image_size == 640
+
+
+def test_a_used_pipeline_can_be_copied_and_pickled() -> None:
+    pipeline = HandPipeline()
+    picture = cv2.imread(str(ROOT / "assets" / "zidane.jpg"))
+    hands = pipeline(picture)
+    for same in (copy.deepcopy(pipeline), pickle.loads(pickle.dumps(pipeline))):
+        again = same(picture)
+        assert len(again) == len(hands) > 0
+        np.testing.assert_array_equal(again.need("vertices"), hands.need("vertices"))
+    assert pipeline.detector.predictor is not None

@@ -65,6 +65,10 @@ class HandDetector(YOLO):
         if self.task != "pose":
             raise WeightsError(f"{path} is a {self.task} model; a hand detector is a pose model")
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Made at the first prediction, and anew by the copy; it holds a lock.
+        return {**self.__dict__, "predictor": None}
+
     @property
     def image_size(self) -> int:
         """Longer side of the pictures it was trained on, px; `IMAGE_SIZE` if the file is silent."""
