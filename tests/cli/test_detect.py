@@ -89,6 +89,7 @@ def test_preset_file(calls: list, tmp_path: Path) -> None:
         (["val"], "detect val needs data="),
         (["predict", "model=gone.pt"], "gone.pt"),
         (["predict", "cfg=gone.yaml"], "cfg=gone.yaml cannot be read"),
+        (["train", "data=.", "epochs=1"], ". is a folder; give the data YAML in it"),
         (["predict", "model=."], "is no detector; one is a .pt file"),
         (["track", "tracker=x"], "tracker=x is no .yaml file"),
         (["predict", "imgsz=abc"], "'imgsz=abc' is not a valid image size"),

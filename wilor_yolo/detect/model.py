@@ -306,6 +306,8 @@ def data_yaml(data: object) -> str:
     if not isinstance(data, (str, Path)):
         raise HandError("data takes one data YAML; list several folders under its train: key")
     path = or_shipped_dataset(data)
+    if path.is_dir():
+        raise HandError(f"{data} is a folder; give the data YAML in it (docs/datasets.md).")
     if not path.is_file():
         raise HandError(f"there is no data YAML {data}")
     return str(path)
