@@ -124,7 +124,8 @@ def test_mistakes(place: Path, capsys: Any) -> None:
         ("val=[]", "give val="),
         ("stepz=3", "unknown training key"),
     ):
-        assert main([*KEYS, change]) == 2
+        name = change.partition("=")[0] + "="
+        assert main([*(k for k in KEYS if not k.startswith(name)), change]) == 2
         assert message in capsys.readouterr().err
     Path("grid.yaml").write_text("rows: {a: {nets: 1}}")
     assert main(KEYS) == 2 and "unknown keys nets" in capsys.readouterr().err

@@ -189,7 +189,7 @@ def test_more_gpus_than_there_are_is_said_in_one_line(place, tmp_path, monkeypat
         raise MisconfigurationException("You requested gpu: [0, 1]\n But your machine has: [0]")
 
     monkeypatch.setattr("lightning_fabric.Fabric", fabric)
-    with pytest.raises(HandError, match=r"requested gpu: \[0, 1\]\); .* run everywhere"):
+    with pytest.raises(HandError, match=r"requested gpu: \[0, 1\] But .* run everywhere"):
         ReconstructorTrainer(_config(place, tmp_path / "run"))
 
 
