@@ -23,6 +23,7 @@ __all__ = [
     "Pictures",
     "Video",
     "cut_short",
+    "ffmpeg_path",
     "find_source",
     "frame_time",
     "is_glob",
@@ -313,13 +314,17 @@ def _silent_opencv() -> Iterator[None]:
         cv2.utils.logging.setLogLevel(before)
 
 
+def ffmpeg_path(video: str | Path) -> str:
+    """How to name a video to OpenCV: FFmpeg takes what stands before a colon in a relative name for
+    a protocol."""
+    return os.path.abspath(video)
+
+
 def _capture(source: Path | int) -> cv2.VideoCapture:
     if isinstance(source, Path) and not source.is_file():
         raise ImageError(f"{source} does not exist; check the path.")
     with _silent_opencv():
-        # FFmpeg takes what stands before a colon in a relative name for a protocol.
-        place = source if isinstance(source, int) else os.path.abspath(source)
-        capture = cv2.VideoCapture(place)
+        capture = cv2.VideoCapture(source if isinstance(source, int) else ffmpeg_path(source))
     if not capture.isOpened():
         capture.release()
         if isinstance(source, int):

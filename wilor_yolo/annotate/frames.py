@@ -21,6 +21,7 @@ from ..sources import (
     VIDEO_SUFFIXES,
     Frame,
     cut_short,
+    ffmpeg_path,
     frame_time,
     is_glob,
     match_glob,
@@ -213,7 +214,7 @@ class VideoReader:
         if item.path.is_file() and item.path.stat().st_size == 0:
             raise ImageError(f"{item.path} is empty (0 bytes).")
         self.video = open_video(item.path)
-        self._capture = cv2.VideoCapture(os.path.abspath(item.path))
+        self._capture = cv2.VideoCapture(ffmpeg_path(item.path))
         self.decoded = 0
         self.end = 0.0
         self.cut_short = ""

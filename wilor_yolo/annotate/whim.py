@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import numpy as np
 
 from ..errors import HandError, ImageError, WeightsError
 from ..skeleton import NUM_JOINTS, NUM_VERTICES
+from ..sources import ffmpeg_path
 from ..unpickle import NUMPY_NAMES, Name, PickledArray, PickledScalar, Record, read_pickle
 from ..whole_files import replacing
 
@@ -163,7 +163,7 @@ def extract_frames(
         raise HandError(f"{annotations} holds no annotations (<frame>.npy).")
     if not Path(video).is_file():
         raise ImageError(f"{video} does not exist; download it first.")
-    capture = cv2.VideoCapture(os.path.abspath(video))
+    capture = cv2.VideoCapture(ffmpeg_path(video))
     try:
         stride = max(round(capture.get(cv2.CAP_PROP_FPS) / fps), 1) if fps > 0 else 1
         wanted = {number * stride: number for number in files}

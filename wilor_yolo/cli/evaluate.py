@@ -105,6 +105,7 @@ def _reconstruction(args: Sequence[str]) -> int:
 def _chain(args: Sequence[str]) -> int:
     options = read_keys(ChainOptions, args, "evaluate chain")
     from ..evaluate.chain import evaluate_chain
+    from ..evaluate.reconstruction import known_or_own
     from ..pipeline import HandPipeline
 
     pipeline = HandPipeline(
@@ -116,10 +117,7 @@ def _chain(args: Sequence[str]) -> int:
     )
 
     def chain(source: np.ndarray, K: np.ndarray | None = None) -> Hands:
-        if K is None:
-            height, width = source.shape[:2]
-            K = pipeline.reconstructor.intrinsics_of_crops(width, height)
-        return pipeline(source, K)
+        return pipeline(source, known_or_own(K, pipeline.reconstructor, source))
 
     with progress("pictures") as report:
         print(evaluate_chain(chain, options.data, progress=report))

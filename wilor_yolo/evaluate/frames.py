@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..images import read_image
+from .reconstruction import known_or_own
 
 if TYPE_CHECKING:
     from ..reconstruct.predictor import HandReconstructor
@@ -70,9 +71,7 @@ def predict_frames(
     keypoints = np.zeros((len(frames), 21, 2), np.float32)
     for i, frame in enumerate(frames):
         image = read_image(frame.picture)
-        intrinsics = frame.intrinsics
-        if intrinsics is None:
-            intrinsics = reconstructor.intrinsics_of_crops(image.shape[1], image.shape[0])
+        intrinsics = known_or_own(frame.intrinsics, reconstructor, image)
         hands = reconstructor.reconstruct_boxes(
             image, frame.box[None], np.array([frame.is_right]), intrinsics
         )

@@ -34,6 +34,7 @@ __all__ = [
     "evaluate_pictures",
     "evaluate_shards",
     "floor_lines",
+    "known_or_own",
     "sure_hands",
 ]
 
@@ -59,6 +60,15 @@ class BoxReconstructor(Protocol):
     ) -> Hands: ...
 
     def intrinsics_of_crops(self, width: int, height: int) -> np.ndarray: ...
+
+
+def known_or_own(
+    known: np.ndarray | None, reconstructor: BoxReconstructor, image: np.ndarray
+) -> np.ndarray:
+    """K (3, 3), px, of a picture; where its set has none, that under which joints project to where
+    the network sees them in its crops, which is what is scored in 2D."""
+    height, width = image.shape[:2]
+    return reconstructor.intrinsics_of_crops(width, height) if known is None else known
 
 
 @dataclass(frozen=True)
@@ -158,7 +168,7 @@ def evaluate_shards(
     for sample in iterate_samples(places):
         if limit is not None and len(scored) >= limit:
             break
-        camera = sample.K if sample.K is not None else _camera(reconstructor, sample.image)
+        camera = known_or_own(sample.K, reconstructor, sample.image)
         rebuilt = reconstructor.reconstruct_boxes(
             sample.image, sample.bbox_xyxy[None], np.array([sample.is_right]), camera
         )
@@ -224,8 +234,7 @@ def _score_picture(reconstructor: BoxReconstructor, record: PictureRecord) -> li
     boxes = np.stack([hand.box for hand in truths]).astype(np.float32)
     sides = np.array([hand.side == RIGHT for hand in truths])
     image = read_image(record.file)
-    known = record.intrinsics
-    camera = known if known is not None else _camera(reconstructor, image)
+    camera = known_or_own(record.intrinsics, reconstructor, image)
     hands = reconstructor.reconstruct_boxes(image, boxes, sides, camera)
     joints, vertices = _need(hands.joints), _need(hands.vertices)
     keypoints = _need(hands.keypoints_2d)
@@ -242,12 +251,6 @@ def _score_picture(reconstructor: BoxReconstructor, record: PictureRecord) -> li
         )
         for i, hand in enumerate(truths)
     ]
-
-
-def _camera(reconstructor: BoxReconstructor, image: np.ndarray) -> np.ndarray:
-    """Of a picture of which nobody knows it: where it is looked for is what is scored in 2D."""
-    height, width = image.shape[:2]
-    return reconstructor.intrinsics_of_crops(width, height)
 
 
 def _true_vertices(sample: HandSample, hand: HandLayer) -> np.ndarray | None:
